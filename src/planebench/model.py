@@ -1,0 +1,292 @@
+"""The vocabulary of planebench: frozen types that every other module speaks.
+
+All times named ``*_ns`` are integer nanoseconds on the trial's clock: ``time.monotonic_ns()`` minus the trial's
+start, so they can be subtracted from one another and never from a server's time. A name that says ``wall``
+holds Unix time instead.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Manifest = Mapping[str, Any]
+"""A Kubernetes object as plain data."""
+
+
+class ExitCode(enum.IntEnum):
+    """What the ``planebench`` command's exit code says."""
+
+    PASS = 0
+    FAIL = 1
+    """At least one SLO failed."""
+    USAGE = 2
+    """Wrong usage or input; nothing was started."""
+    INCONCLUSIVE = 3
+    """The run ended, but its figures do not permit a verdict."""
+    BROKEN = 4
+    """The run broke: a build, a component or a time limit."""
+    INTERRUPTED = 130
+
+
+class PlanebenchError(Exception):
+    """An error for people: its text is one line that names the cause and the way out."""
+
+    exit_code = ExitCode.BROKEN
+
+
+class UsageError(PlanebenchError):
+    """Wrong usage or input: the text names the file, field or flag."""
+
+    exit_code = ExitCode.USAGE
+
+
+class ComponentError(PlanebenchError):
+    """A component could not be built, started or kept running."""
+
+    def __init__(self, message: str, *, component: str | None = None, log_tail: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.component = component
+        self.log_tail = tuple(log_tail)
+        """The component's last log lines, shown below the message."""
+
+
+class Stage(enum.StrEnum):
+    """The five lifecycle stages that a run evaluates."""
+
+    CREATION = "creation"
+    SCHEDULING = "scheduling"
+    MANAGEMENT = "management"
+    MONITORING = "monitoring"
+    CLEANUP = "cleanup"
+
+
+class Role(enum.StrEnum):
+    """Whose cost something is."""
+
+    SUBJECT = "subject"
+    """The control plane under test."""
+    SIMULATOR = "simulator"
+    """What plays the nodes (KWOK)."""
+    HARNESS = "harness"
+    """planebench itself."""
+
+
+# --- reaching a cluster ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A client certificate: files in PEM, and the user it names."""
+
+    user: str
+    groups: tuple[str, ...]
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach an API server as one user."""
+
+    host: str
+    port: int
+    ca: Path
+    identity: Identity
+
+    @property
+    def url(self) -> str:
+        return f"https://{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An HTTPS URL of a component and the client certificate that opens it."""
+
+    url: str
+    ca: Path | None = None
+    """None: the server's certificate is not checked (a component that signs its own)."""
+    identity: Identity | None = None
+    server_hostname: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentProcess:
+    """A running component: what it is, where it runs, how to look into it."""
+
+    name: str
+    """For instance ``kube-apiserver`` or ``kwok-2``: unique in its cluster."""
+    component: str
+    """The catalogue's name, for instance ``kwok``."""
+    role: Role
+    pid: int
+    argv: tuple[str, ...]
+    log: Path
+    metrics: Endpoint | None = None
+    started_ns: int = 0
+
+
+# --- intent: what a scenario becomes -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A Kubernetes resource type."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+
+    @property
+    def id(self) -> str:
+        """``pods`` or ``virtualmachineinstances.kubevirt.io``."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def root(self) -> str:
+        """The API path of its group and version: ``/api/v1`` or ``/apis/GROUP/VERSION``."""
+        return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        """The API path of the collection, or of one object or subresource."""
+        parts = [self.root]
+        if self.namespaced and namespace is not None:
+            parts.append(f"namespaces/{namespace}")
+        parts.append(self.plural)
+        parts += [part for part in (name, subresource) if part]
+        return "/".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class MilestoneRule:
+    """When an object has reached a milestone, told from the object alone.
+
+    ``field`` is a dotted path; ``conditions[Ready].status`` reads the list item whose ``type`` is ``Ready``;
+    keys with dots are quoted: ``metadata.labels["kubevirt.io/nodeName"]``. It holds where the field equals
+    ``equals``, is one of ``one_of``, or (with neither) is present and not empty. An empty ``field`` holds from the
+    first sight of the object. Deletion needs no rule: ``deleting`` (a deletionTimestamp) and ``deleted`` are
+    always recorded.
+    """
+
+    name: str
+    field: str = ""
+    equals: str | None = None
+    one_of: tuple[str, ...] = ()
+    failure: bool = False
+    """A terminal failure: an object here never reaches what it was to reach."""
+    simulated: bool = False
+    """Played by the simulator, not reached by the control plane's own work."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSpec:
+    """A resource to watch and what to note of each object."""
+
+    name: str
+    """Unique in the run, for instance ``pods``: the name that milestones and SLIs refer to."""
+    resource: Resource
+    milestones: tuple[MilestoneRule, ...]
+    label_selector: str = ""
+    namespaces: tuple[str, ...] = ()
+    """Empty: all namespaces in one watch."""
+    owner_field: str = ""
+    """Field path of the owner's UID, for instance ``metadata.labels["kubevirt.io/created-by"]``."""
+    node_field: str = ""
+    """Field path of the node's name."""
+    revision_field: str = ""
+    """Field path of a revision that changes by patches; each new value is recorded as ``revision:VALUE``."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTemplate:
+    """A request that many operations share; ``__NAME__``, ``__NAMESPACE__`` and ``__INDEX__`` (decimal, no
+    padding) in path and body are replaced for each operation."""
+
+    verb: str
+    """As in Kubernetes' metrics: create, get, list, update, patch, delete, deletecollection."""
+    resource: str
+    """A resource id, see :class:`Resource`."""
+    method: str
+    path: str
+    body: bytes = b""
+    content_type: str = "application/json"
+    subresource: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One planned request: its due time is an offset from its phase's start."""
+
+    due_ns: int
+    template: int
+    """Index into the phase's templates."""
+    index: int
+    """The object's number in the workload; -1 where there is none."""
+    name: str
+    namespace: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPhase:
+    """A phase of open-loop load: every operation is sent when it is due, whatever came of the earlier ones."""
+
+    name: str
+    stage: Stage
+    templates: tuple[RequestTemplate, ...]
+    operations: Sequence[Operation]
+    """Ordered by ``due_ns``."""
+    request_timeout_s: float = 60.0
+
+
+# --- raw: what was seen ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseRecord:
+    """A phase as it was: offsets on the trial's clock."""
+
+    name: str
+    stage: Stage | None
+    start_ns: int
+    end_ns: int
+    completed: bool = True
+    """False: ended by its time limit, an error or an interruption."""
+    planned: int = 0
+    """How many operations, or objects, it was to handle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the load engine reports several times a second."""
+
+    t_ns: int
+    phase: str = ""
+    planned: int = 0
+    sent: int = 0
+    answered: int = 0
+    failed: int = 0
+    """Answers that were no success after all retries, time-outs and lost connections."""
+    in_flight: int = 0
+    milestones: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """watch -> milestone -> number of objects (UIDs) that have reached it."""
+    alive: Mapping[str, int] = field(default_factory=dict)
+    """watch -> number of objects that exist now, as watched."""
+    current: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """watch -> milestone -> number of existing objects whose rule holds now."""
+    errors: Mapping[str, int] = field(default_factory=dict)
+    """message -> how often, the API server's own words."""
+    response_ms: Mapping[str, float] = field(default_factory=dict)
+    """p50, p99 and max of the phase so far, in milliseconds from due to done."""
+
+
+class Judgement(enum.StrEnum):
+    """FAIL > INCONCLUSIVE > PASS. No data is never a PASS."""
+
+    PASS = "PASS"  # noqa: S105 (a verdict, not a password)
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
