@@ -1,6 +1,6 @@
 module planebench/kubevirt
 
-go 1.26.0
+go 1.24.0
 
 tool (
 	kubevirt.io/kubevirt/cmd/virt-api
