@@ -1,0 +1,47 @@
+"""Control planes as data: what to install and start, what the nodes look like, what to create and to watch for.
+
+A plane is a folder with a ``plane.yaml`` and the files it names. Those in this package go by their folder's name;
+any other folder goes by its path.
+"""
+
+from planebench.planes.plane import (
+    Change,
+    Convergence,
+    Limit,
+    ManifestFile,
+    Milestone,
+    Nodes,
+    Plane,
+    Process,
+    Reach,
+    Ready,
+    Seen,
+    Service,
+    Simulator,
+    User,
+    Watch,
+    Workload,
+    builtin_names,
+    load_plane,
+)
+
+__all__ = [
+    "Change",
+    "Convergence",
+    "Limit",
+    "ManifestFile",
+    "Milestone",
+    "Nodes",
+    "Plane",
+    "Process",
+    "Reach",
+    "Ready",
+    "Seen",
+    "Service",
+    "Simulator",
+    "User",
+    "Watch",
+    "Workload",
+    "builtin_names",
+    "load_plane",
+]

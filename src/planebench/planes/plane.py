@@ -1,0 +1,478 @@
+"""The descriptor of a control plane: a strict model of ``plane.yaml``, and how to load one."""
+
+from __future__ import annotations
+
+import enum
+import gzip
+import json
+import re
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+
+from planebench.model import Manifest, MilestoneRule, RequestTemplate, Resource, Role, UsageError, WatchSpec
+
+INDEX_LABEL = "planebench.dev/index"
+"""Carries an object's number in its workload; planes pass it on to the objects that theirs give rise to."""
+
+REVISION = "__REVISION__"
+"""Stands for the new value in the body of a change."""
+
+PROCESS_PLACEHOLDERS = ("port", "kubeconfig", "cert", "key", "ca", "folder", "namespace")
+"""What ``${...}`` may name in a process's arguments, beside the plane's settings: its port, its user's kubeconfig,
+its serving certificate and key, the cluster's CA, and a folder of its own."""
+
+Setting = str | int | bool
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class User(_Part):
+    """Whom a client certificate names."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+
+
+class ManifestFile(_Part):
+    """Objects of a file: YAML documents or JSON, perhaps gzipped, at any depth of lists and mappings."""
+
+    file: str
+    kinds: tuple[str, ...] = ()
+    """Only these kinds; empty: all."""
+
+
+class Service(_Part):
+    """A Service that webhooks and aggregated APIs of the manifests refer to, and the process that stands for it."""
+
+    name: str
+    namespace: str
+    process: str
+
+
+class Ready(_Part):
+    """A process is ready when this HTTPS path answers 200 and, if ``contains`` is given, with that text."""
+
+    path: str
+    contains: str = ""
+
+
+class Process(_Part):
+    """A component of the control plane, run as a local process that serves HTTPS on one port."""
+
+    name: str
+    component: str
+    """The name in the catalogue of binaries."""
+    user: User
+    argv: tuple[str, ...]
+    """Arguments with ``${...}`` for the plane's settings and :data:`PROCESS_PLACEHOLDERS`."""
+    environment: Mapping[str, str] = Field(default_factory=dict)
+    certificate_names: tuple[str, ...] = ("localhost", "127.0.0.1")
+    """DNS names and IP addresses of the serving certificate."""
+    ready: Ready
+    metrics: str = "/metrics"
+    role: Role = Role.SUBJECT
+
+
+class Nodes(_Part):
+    """What every simulated node has in addition to its pool's own description."""
+
+    labels: Mapping[str, str] = Field(default_factory=dict)
+    annotations: Mapping[str, str] = Field(default_factory=dict)
+    capacity: Mapping[str, str] = Field(default_factory=dict)
+
+
+class Simulator(_Part):
+    """How KWOK plays the nodes and what runs on them."""
+
+    user: User | None = None
+    """Whom KWOK acts as; None: the cluster's own user for it."""
+    stages: tuple[str, ...] = ()
+    """Stage files. A stage that has a built-in stage's name changes that one as a JSON merge patch; the others are
+    added."""
+
+
+class Milestone(_Part):
+    """See :class:`planebench.model.MilestoneRule`."""
+
+    name: str
+    field: str = ""
+    equals: str | None = None
+    one_of: tuple[str, ...] = ()
+    failure: bool = False
+    simulated: bool = False
+
+    def rule(self) -> MilestoneRule:
+        return MilestoneRule(**self.model_dump())
+
+
+class ResourceType(_Part):
+    """See :class:`planebench.model.Resource`."""
+
+    group: str = ""
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+
+    def resource(self) -> Resource:
+        return Resource(**self.model_dump())
+
+
+class Watch(_Part):
+    """See :class:`planebench.model.WatchSpec`."""
+
+    resource: ResourceType
+    milestones: tuple[Milestone, ...]
+    label_selector: str = INDEX_LABEL
+    owner_field: str = ""
+    node_field: str = ""
+    revision_field: str = ""
+
+    def spec(self, name: str, namespaces: tuple[str, ...] = ()) -> WatchSpec:
+        """This watch as the load engine takes it."""
+        return WatchSpec(
+            name=name,
+            resource=self.resource.resource(),
+            milestones=tuple(milestone.rule() for milestone in self.milestones),
+            label_selector=self.label_selector,
+            namespaces=namespaces,
+            owner_field=self.owner_field,
+            node_field=self.node_field,
+            revision_field=self.revision_field,
+        )
+
+
+class Reach(_Part):
+    """A milestone of a watch."""
+
+    watch: str
+    milestone: str
+
+
+class Seen(enum.StrEnum):
+    """How the effect of a change shows in a watch."""
+
+    REVISION = "revision"
+    """The object's revision field has the new value."""
+    DELETED = "deleted"
+    """The object is gone."""
+    SUCCESSOR = "successor"
+    """Another object with the same index reaches the milestone."""
+
+
+class Convergence(_Part):
+    """When a change has taken effect."""
+
+    watch: str
+    seen: Seen
+    milestone: str = ""
+    """For a successor."""
+
+
+class Change(_Part):
+    """One request that changes an object of a workload. ``__NAME__``, ``__NAMESPACE__``, ``__INDEX__`` and
+    ``__REVISION__`` in path and body stand for the object and the new value."""
+
+    verb: str = "patch"
+    method: str = "PATCH"
+    path: str = ""
+    """Empty: the object's own path."""
+    body: Mapping[str, Any] = Field(default_factory=dict)
+    content_type: str = "application/merge-patch+json"
+    resource: str = ""
+    """The resource id it counts under; empty: the workload's."""
+    subresource: str = ""
+    converged: Convergence
+    needs: str = ""
+    """A change that must have come before: ``start`` needs ``stop``."""
+
+
+class Workload(_Part):
+    """Objects to create, and how to follow them."""
+
+    description: str
+    resource: ResourceType
+    manifest: str
+    """A file with the object; ``__NAME__``, ``__NAMESPACE__`` and ``__INDEX__`` stand for its name, namespace and
+    number, ``${...}`` for the plane's settings."""
+    tracked: str
+    """The watch that follows the created objects."""
+    watches: tuple[str, ...]
+    bound: Reach
+    """The scheduler has chosen a node."""
+    up: Reach
+    """The object does what it was created for."""
+    changes: Mapping[str, Change] = Field(default_factory=dict)
+
+
+class Limit(_Part):
+    """A limit that bounds the plane's throughput by design, to be reported beside the results."""
+
+    component: str
+    meaning: str
+    value: Setting
+
+
+class _Descriptor(_Part):
+    name: str
+    description: str
+    settings: Mapping[str, Setting] = Field(default_factory=dict)
+    install: tuple[ManifestFile, ...] = ()
+    processes: tuple[Process, ...] = ()
+    services: tuple[Service, ...] = ()
+    expose: tuple[ManifestFile, ...] = ()
+    nodes: Nodes = Nodes()
+    simulator: Simulator = Simulator()
+    watches: Mapping[str, Watch]
+    workloads: Mapping[str, Workload]
+    limits: tuple[Limit, ...] = ()
+    unfaithful: tuple[str, ...] = ()
+
+
+class Plane(_Descriptor):
+    """A control plane beside Kubernetes' own; everything that is particular to it.
+
+    ``settings`` are values that its files refer to as ``${name}``. ``install`` names the objects that are created
+    first, in this order; then ``processes`` are started; when all are ready, the objects of ``expose`` follow
+    (webhooks and aggregated APIs, whose ``services`` are turned into the processes' URLs). ``nodes`` and
+    ``simulator`` tell how KWOK plays the rest, ``watches`` and ``workloads`` what can be run, and ``unfaithful``
+    what is not as in a real cluster.
+    """
+
+    _folder: Traversable = PrivateAttr()
+
+    def watch_specs(self, workload: str, namespaces: tuple[str, ...] = ()) -> tuple[WatchSpec, ...]:
+        """The watches of a workload as the load engine takes them."""
+        return tuple(self.watches[name].spec(name, namespaces) for name in self.workload(workload).watches)
+
+    def workload(self, name: str) -> Workload:
+        """A workload by its name; raises UsageError with the known names."""
+        try:
+            return self.workloads[name]
+        except KeyError:
+            known = ", ".join(sorted(self.workloads))
+            raise UsageError(f"plane {self.name} has no workload {name!r}; it has: {known}") from None
+
+    def manifests(self, source: ManifestFile) -> list[Manifest]:
+        """The objects of a manifest file, in the file's order."""
+        found = [found for document in self._documents(source.file) for found in _objects(document)]
+        return [item for item in found if not source.kinds or item["kind"] in source.kinds]
+
+    def stages(self) -> list[Manifest]:
+        """The plane's own KWOK stages; :func:`planebench.stages.stages` puts them over the built-in ones."""
+        return [stage for name in self.simulator.stages for stage in self._documents(name)]
+
+    def manifest(self, workload: str) -> Manifest:
+        """The object of a workload, its ``__NAME__`` and the like not yet filled in."""
+        name = self.workload(workload).manifest
+        documents = self._documents(name)
+        if len(documents) != 1:
+            raise UsageError(
+                f"{self._folder / name}: a workload's manifest holds one object, not {len(documents)}"
+            )
+        manifest: Manifest = documents[0]
+        return manifest
+
+    def create(self, workload: str) -> RequestTemplate:
+        """The request that creates an object of a workload."""
+        resource = self.workload(workload).resource.resource()
+        return RequestTemplate(
+            "create", resource.id, "POST", resource.path("__NAMESPACE__"), _json(self.manifest(workload))
+        )
+
+    def delete(self, workload: str, grace_period_s: int | None = None) -> RequestTemplate:
+        """The request that deletes an object of a workload."""
+        resource = self.workload(workload).resource.resource()
+        options = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        body = options if grace_period_s is None else options | {"gracePeriodSeconds": grace_period_s}
+        return RequestTemplate(
+            "delete", resource.id, "DELETE", resource.path("__NAMESPACE__", "__NAME__"), _json(body)
+        )
+
+    def change(self, workload: str, name: str, revision: str = "") -> RequestTemplate:
+        """The request of a change; raises UsageError with the known changes."""
+        changes = self.workload(workload).changes
+        if name not in changes:
+            known = ", ".join(changes) or "none"
+            raise UsageError(f"workload {workload} of plane {self.name} has no change {name!r}; it has: {known}")
+        change = changes[name]
+        resource = self.workload(workload).resource.resource()
+        return RequestTemplate(
+            verb=change.verb,
+            resource=change.resource or resource.id,
+            method=change.method,
+            path=change.path or resource.path("__NAMESPACE__", "__NAME__"),
+            body=_json(change.body).replace(REVISION.encode(), revision.encode()),
+            content_type=change.content_type,
+            subresource=change.subresource,
+        )
+
+    def process(self, name: str) -> Process:
+        return next(process for process in self.processes if process.name == name)
+
+    def _documents(self, name: str) -> list[Any]:
+        documents = _read(self._folder / name)
+        # JSON is upstream's own and taken as it is.
+        return documents if ".json" in name else [substitute(document, self.settings) for document in documents]
+
+    @model_validator(mode="after")
+    def _references_hold(self) -> Plane:
+        names = [process.name for process in self.processes]
+        for service in self.services:
+            if service.process not in names:
+                raise ValueError(f"services: {service.name} refers to an unknown process {service.process!r}")
+        for process in self.processes:
+            known = {*PROCESS_PLACEHOLDERS, *self.settings}
+            for argument in process.argv:
+                if unknown := sorted(set(_PLACEHOLDER.findall(argument)) - known):
+                    raise ValueError(
+                        f"processes: {process.name} has ${{{unknown[0]}}} in its argv, which is unknown"
+                    )
+        for name, workload in self.workloads.items():
+            where = f"workloads.{name}"
+            for watch in (workload.tracked, *workload.watches):
+                if watch not in self.watches:
+                    raise ValueError(f"{where} refers to an unknown watch {watch!r}")
+            if workload.tracked not in workload.watches:
+                raise ValueError(f"{where}: the tracked watch {workload.tracked!r} is not among its watches")
+            self._check_reach(f"{where}.bound", workload, workload.bound.watch, workload.bound.milestone)
+            self._check_reach(f"{where}.up", workload, workload.up.watch, workload.up.milestone)
+            for key, change in workload.changes.items():
+                converged = change.converged
+                self._check_reach(f"{where}.changes.{key}", workload, converged.watch, converged.milestone)
+                if change.needs and change.needs not in workload.changes:
+                    raise ValueError(f"{where}.changes.{key} needs an unknown change {change.needs!r}")
+        return self
+
+    def _check_reach(self, where: str, workload: Workload, watch: str, milestone: str) -> None:
+        if watch not in workload.watches:
+            raise ValueError(f"{where} refers to {watch!r}, which is not among the workload's watches")
+        known = [rule.name for rule in self.watches[watch].milestones]
+        if milestone and milestone not in known:
+            raise ValueError(f"{where} refers to an unknown milestone {milestone!r} of {watch}")
+
+
+def builtin_names() -> list[str]:
+    """The planes that come with planebench."""
+    return sorted(entry.name for entry in files(__package__).iterdir() if (entry / "plane.yaml").is_file())
+
+
+def load_plane(name: str, settings: Mapping[str, Setting] | None = None) -> Plane:
+    """A plane by its name or by its folder's path, with some of its settings changed.
+
+    Raises UsageError that names the file and the field: an unknown plane or setting, a missing file, a key that
+    the model does not know, a reference to nothing.
+    """
+    folder = _folder(name)
+    source = folder / "plane.yaml"
+    documents = _read(source)
+    if len(documents) != 1 or not isinstance(documents[0], dict):
+        raise UsageError(f"{source}: must hold one mapping")
+    document = documents[0]
+    known = document.get("settings") or {}
+    for key, value in (settings or {}).items():
+        if key not in known:
+            raise UsageError(f"plane {name} has no setting {key!r}; it has: {', '.join(sorted(known)) or 'none'}")
+        if type(value) is not type(known[key]):
+            kind = type(known[key]).__name__
+            raise UsageError(f"setting {key!r} of plane {name} must be of type {kind}, not {value!r}")
+    effective = {**known, **(settings or {})}
+    document = {**substitute(document, effective, partial=True), "settings": effective}
+    try:
+        # By way of JSON, where a strict model still takes lists as tuples.
+        plane = Plane.model_validate_json(json.dumps(document))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{source}: {where + ': ' if where else ''}{message}") from None
+    plane._folder = folder
+    _check_files(plane, folder)
+    return plane
+
+
+def substitute(value: Any, values: Mapping[str, Setting], *, partial: bool = False) -> Any:
+    """Puts ``values`` where strings say ``${name}``; a string that is nothing but ``${name}`` takes the value's
+    type. ``partial`` leaves unknown names as they are, otherwise they raise UsageError."""
+
+    def one(match: re.Match[str]) -> str:
+        name = match[1]
+        if name in values:
+            return str(values[name])
+        if partial:
+            return match[0]
+        raise UsageError(f"${{{name}}} is unknown here; known are: {', '.join(sorted(values)) or 'none'}")
+
+    if isinstance(value, str):
+        whole = _PLACEHOLDER.fullmatch(value)
+        return values[whole[1]] if whole and whole[1] in values else _PLACEHOLDER.sub(one, value)
+    if isinstance(value, Mapping):
+        return {key: substitute(item, values, partial=partial) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [substitute(item, values, partial=partial) for item in value]
+    return value
+
+
+_PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
+
+
+def _folder(name: str) -> Traversable:
+    builtin = files(__package__) / name
+    if "/" not in name and (builtin / "plane.yaml").is_file():
+        return builtin
+    folder = Path(name)
+    if (folder / "plane.yaml").is_file():
+        return folder
+    raise UsageError(
+        f"plane {name!r} is neither built in ({', '.join(builtin_names())}) nor a folder with a plane.yaml"
+    )
+
+
+def _check_files(plane: Plane, folder: Traversable) -> None:
+    named = [("install", source.file) for source in plane.install]
+    named += [("expose", source.file) for source in plane.expose]
+    named += [("simulator.stages", name) for name in plane.simulator.stages]
+    named += [(f"workloads.{key}.manifest", workload.manifest) for key, workload in plane.workloads.items()]
+    for field, name in named:
+        if not (folder / name).is_file():
+            raise UsageError(f"{folder / 'plane.yaml'}: {field}: there is no file {name}")
+
+
+def _read(source: Traversable) -> list[Any]:
+    """The documents of a YAML or JSON file, perhaps gzipped."""
+    data = source.read_bytes()
+    name = source.name
+    if name.endswith(".gz"):
+        data = gzip.decompress(data)
+        name = name.removesuffix(".gz")
+    try:
+        if name.endswith(".json"):
+            return [json.loads(data)]
+        return [document for document in yaml.safe_load_all(data) if document is not None]
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"{source}: cannot be read: {' '.join(str(error).split())}") from None
+
+
+def _objects(value: Any) -> Iterator[Manifest]:
+    """Every Kubernetes object in a document; what is inside an object is its own, except for a List's items."""
+    if isinstance(value, dict):
+        if "kind" in value and "apiVersion" in value and "items" not in value:
+            yield value
+        else:
+            for item in value.values():
+                yield from _objects(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _objects(item)
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
