@@ -51,7 +51,8 @@ class Forecast:
         self._done += work
         self._left = max(self._left - work, 0.0)
         elapsed_s = now_s - self._started_s
-        if elapsed_s >= self._MIN_ELAPSED_S and self._done >= self._MIN_SHARE * (self._done + self._left):
+        enough = self._done > 0 and self._done >= self._MIN_SHARE * (self._done + self._left)
+        if enough and elapsed_s >= self._MIN_ELAPSED_S:
             self._estimated_s = self._left * elapsed_s / self._done
             self._estimated_at_s = now_s
 
