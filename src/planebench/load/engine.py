@@ -1,0 +1,276 @@
+"""The parent's side of the load engine: starts its process and speaks with it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, Final, cast
+
+import msgspec
+
+from planebench.load.protocol import (
+    Command,
+    Execute,
+    Executed,
+    Failed,
+    Health,
+    Message,
+    Ready,
+    Report,
+    Start,
+    Stop,
+    Synced,
+    Watch,
+    phase_file,
+)
+from planebench.model import Access, ComponentError, LoadPhase, PlanebenchError, Progress, UsageError, WatchSpec
+
+RAW_FOLDER: Final = Path("raw", "engine")
+LOG: Final = Path("logs", "load-engine.log")
+_START_TIMEOUT_S: Final = 30.0
+_STOP_TIMEOUT_S: Final = 5.0
+_LOG_TAIL_LINES: Final = 10
+
+
+class EngineError(ComponentError):
+    """The load engine could not start, or ended unasked."""
+
+    def __init__(self, message: str, *, log_tail: tuple[str, ...] = ()) -> None:
+        super().__init__(message, component="load-engine", log_tail=log_tail)
+
+
+class Engine:
+    """A running load engine. Made by :meth:`start`."""
+
+    def __init__(self, process: Process, out: Path, on_progress: Callable[[Progress], None] | None) -> None:
+        self.progress = Progress(t_ns=0)
+        """The newest report."""
+        self.on_progress = on_progress
+        """Called with every report."""
+        self.health: dict[str, Any] | None = None
+        """How well the engine worked; known once it has stopped."""
+        self._process = process
+        self._stdin = cast(asyncio.StreamWriter, process.stdin)
+        self._stdout = cast(asyncio.StreamReader, process.stdout)
+        self._out = out
+        self._phases = 0
+        self._news = asyncio.Condition()
+        self._ready = False
+        self._executed = 0
+        self._synced: dict[str, int] = {}
+        self._failure: PlanebenchError | None = None
+        self._ended = False
+        self._stopping = False
+        self._reader = asyncio.create_task(self._read(), name="load engine's reports")
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def start(
+        cls,
+        access: Access,
+        out: Path,
+        t0_ns: int,
+        *,
+        connections: int = 64,
+        max_connections: int = 256,
+        user_agent: str = "planebench-load",
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> AsyncIterator[Engine]:
+        """Start an engine and open its connections; stop it at the end, killed if it must be.
+
+        Args:
+            access: the API server, and the user that sends the load.
+            out: the run's folder; the engine writes ``raw/engine`` and ``logs/load-engine.log`` in it.
+            t0_ns: ``time.monotonic_ns()`` at the trial's start.
+            connections: how many are opened beforehand.
+            max_connections: how many at most, where all are busy.
+            user_agent: as the API server's audit log and metrics shall name the load.
+            on_progress: called with every report, about five times a second while something changes.
+
+        Raises:
+            EngineError: the API server cannot be reached, or the process did not start.
+        """
+        folder = out / RAW_FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        log = out / LOG
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as stderr:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "planebench.load",
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=stderr,
+                limit=1 << 22,
+                start_new_session=True,  # Ctrl-C is for the parent to decide
+            )
+        engine = cls(process, out, on_progress)
+        try:
+            await engine._command(
+                Start(
+                    access,
+                    str(folder.resolve()),
+                    t0_ns,
+                    connections,
+                    max(connections, max_connections),
+                    user_agent,
+                    os.getpid(),
+                )
+            )
+            await engine._wait(lambda: engine._ready, _START_TIMEOUT_S, "open its connections")
+            yield engine
+        finally:
+            await engine._shut()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def watch(self, spec: WatchSpec) -> int:
+        """Watch a resource from now on.
+
+        Returns:
+            How many objects there were already, once they are listed and the watch is open.
+
+        Raises:
+            UsageError: a field path of the spec is malformed.
+            EngineError: the API server refuses the watch, in its own words.
+        """
+        await self._command(Watch(spec))
+        await self._wait(lambda: spec.name in self._synced, None, f"watch {spec.name}")
+        return self._synced[spec.name]
+
+    async def execute(self, phase: LoadPhase) -> Progress:
+        """Execute a phase.
+
+        Returns:
+            The report at its end: every operation was answered, or failed for good.
+
+        Raises:
+            EngineError: the engine broke.
+        """
+        number = self._phases
+        self._phases += 1
+        content = await asyncio.to_thread(lambda: msgspec.json.encode(phase_file(phase)))
+        (self._out / RAW_FOLDER / f"phase-{number}.json").write_bytes(content)
+        await self._command(Execute(number))
+        await self._wait(lambda: self._executed > number, None, f"execute {phase.name}")
+        return self.progress
+
+    async def until(self, predicate: Callable[[Progress], bool], timeout_s: float) -> bool:
+        """Wait until a report fulfils the predicate; False where none does in time.
+
+        Raises:
+            EngineError: the engine broke.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._wait(lambda: predicate(self.progress), None, "report")
+        except TimeoutError:
+            return False
+        return True
+
+    async def stop(self) -> dict[str, Any]:
+        """Write everything to disk and end the process.
+
+        Returns:
+            The engine's health; empty where it had to be killed.
+        """
+        if not self._stopping:
+            self._stopping = True
+            with contextlib.suppress(EngineError):
+                await self._command(Stop())
+            self._stdin.close()
+        try:
+            async with asyncio.timeout(_STOP_TIMEOUT_S):
+                await self._process.wait()
+                await self._reader
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+        return self.health or {}
+
+    async def _shut(self) -> None:
+        """Stop, also while being cancelled: the process must not outlive us."""
+        stopping = asyncio.ensure_future(self.stop())
+        try:
+            await asyncio.shield(stopping)
+        except asyncio.CancelledError:
+            if not stopping.done():
+                with contextlib.suppress(ProcessLookupError):
+                    self._process.kill()
+            raise
+        finally:
+            if not stopping.done():
+                await asyncio.wait([stopping])
+            self._reader.cancel()
+
+    async def _command(self, command: Command) -> None:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            self._stdin.write(msgspec.json.encode(command) + b"\n")
+            await self._stdin.drain()
+        except (ConnectionError, RuntimeError):
+            await self._wait(lambda: self._ended, _STOP_TIMEOUT_S, "take a command")
+
+    async def _wait(self, done: Callable[[], bool], timeout_s: float | None, what: str) -> None:
+        try:
+            async with asyncio.timeout(timeout_s), self._news:
+                while not done():
+                    if self._failure is not None:
+                        failure = self._failure
+                        if not self._ended:
+                            self._failure = None
+                        raise failure
+                    await self._news.wait()
+        except TimeoutError:
+            if timeout_s is None:
+                raise
+            raise EngineError(f"the load engine did not {what} within {timeout_s:g} s") from None
+
+    async def _read(self) -> None:
+        decode = msgspec.json.Decoder(Message).decode
+        while line := await self._stdout.readline():
+            message = decode(line)
+            self._take(message)
+            async with self._news:
+                self._news.notify_all()
+        code = await self._process.wait()
+        self._ended = True
+        if self._failure is None and not (self._stopping and code == 0):
+            self._failure = EngineError(
+                f"the load engine ended unasked (exit code {code}): see {self._out / LOG}",
+                log_tail=self._log_tail(),
+            )
+        async with self._news:
+            self._news.notify_all()
+
+    def _take(self, message: Any) -> None:
+        if isinstance(message, Report | Executed):
+            self.progress = message.progress
+            if self.on_progress is not None:
+                self.on_progress(self.progress)
+        if isinstance(message, Executed):
+            self._executed += 1
+        elif isinstance(message, Synced):
+            self._synced[message.watch] = message.objects
+        elif isinstance(message, Ready):
+            self._ready = True
+        elif isinstance(message, Health):
+            self.health = message.health
+        elif isinstance(message, Failed):
+            tail = self._log_tail() if message.fatal else ()
+            self._failure = (
+                UsageError(message.message) if message.usage else EngineError(message.message, log_tail=tail)
+            )
+
+    def _log_tail(self) -> tuple[str, ...]:
+        lines = (self._out / LOG).read_text(errors="replace").splitlines()
+        return tuple(lines[-_LOG_TAIL_LINES:])

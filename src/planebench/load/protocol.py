@@ -1,0 +1,124 @@
+"""What the engine and its parent say to each other: JSON lines over the engine's stdin and stdout.
+
+A phase's operations do not pass through the pipe: the parent writes them to a file in the engine's folder, where
+they also give the request records their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from planebench.model import Access, LoadPhase, Operation, Progress, RequestTemplate, WatchSpec
+
+
+class Start(msgspec.Struct, tag=True, frozen=True):
+    """The first command: where to connect and to write."""
+
+    access: Access
+    folder: str
+    t0_ns: int
+    connections: int
+    max_connections: int
+    user_agent: str
+    parent: int
+    """The parent's process id: the engine ends when it is no longer its child."""
+
+
+class Watch(msgspec.Struct, tag=True, frozen=True):
+    """Start a watch; answered by :class:`Synced`."""
+
+    spec: WatchSpec
+
+
+class Execute(msgspec.Struct, tag=True, frozen=True):
+    """Execute a phase; answered by :class:`Executed`."""
+
+    phase: int
+
+
+class Stop(msgspec.Struct, tag=True, frozen=True):
+    """Write everything and end; answered by :class:`Health`."""
+
+
+Command = Start | Watch | Execute | Stop
+
+
+class Ready(msgspec.Struct, tag=True, frozen=True):
+    """All connections are open."""
+
+
+class Synced(msgspec.Struct, tag=True, frozen=True):
+    """A watch has listed and watches."""
+
+    watch: str
+    objects: int
+
+
+class Report(msgspec.Struct, tag=True, frozen=True):
+    progress: Progress
+
+
+class Executed(msgspec.Struct, tag=True, frozen=True):
+    """A phase has ended: every operation was answered or failed for good."""
+
+    progress: Progress
+
+
+class Failed(msgspec.Struct, tag=True, frozen=True):
+    """The engine cannot do what it was told, and says why."""
+
+    message: str
+    fatal: bool = False
+    usage: bool = False
+    """The fault is in what it was told: a field path, for instance."""
+
+
+class Health(msgspec.Struct, tag=True, frozen=True):
+    """The last message."""
+
+    health: dict[str, Any]
+
+
+Message = Ready | Synced | Report | Executed | Failed | Health
+
+
+class PhaseFile(msgspec.Struct, frozen=True):
+    """A phase in columns: ``phase-N.json`` in the engine's folder.
+
+    ``columns.*[i]`` belong to operation ``i``, the number that request records name.
+    """
+
+    name: str
+    stage: str
+    request_timeout_s: float
+    templates: tuple[RequestTemplate, ...]
+    namespaces: list[str]
+    due_ns: list[int]
+    """Offsets from the phase's start, ascending."""
+    template: list[int]
+    index: list[int]
+    object_name: list[str]
+    namespace: list[int]
+    """Indices into ``namespaces``."""
+
+
+def phase_file(phase: LoadPhase) -> PhaseFile:
+    """A phase's columns."""
+    operations: Sequence[Operation] = phase.operations
+    namespaces = list(dict.fromkeys(operation.namespace for operation in operations))
+    codes = {namespace: code for code, namespace in enumerate(namespaces)}
+    return PhaseFile(
+        name=phase.name,
+        stage=str(phase.stage),
+        request_timeout_s=phase.request_timeout_s,
+        templates=phase.templates,
+        namespaces=namespaces,
+        due_ns=[operation.due_ns for operation in operations],
+        template=[operation.template for operation in operations],
+        index=[operation.index for operation in operations],
+        object_name=[operation.name for operation in operations],
+        namespace=[codes[operation.namespace] for operation in operations],
+    )
