@@ -1,0 +1,104 @@
+"""What a scenario and its plane must agree on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from planebench import units
+from planebench.planes import Plane
+from planebench.scenario.model import ObjectKind, Scenario
+
+KUBERNETES_COMPONENTS = ("etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager", "kwok")
+
+
+class Problem(NamedTuple):
+    """A fault: the field's path in the document, and what was expected."""
+
+    path: tuple[str | int, ...]
+    message: str
+
+
+def suggest(wrong: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the one that was meant, or all there are."""
+    names = list(known)
+    close = get_close_matches(wrong, names, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(names) or 'none'}"
+
+
+def check(scenario: Scenario, plane: Plane) -> Iterator[Problem]:
+    """Everything in the scenario that the plane does not know."""
+    known = [*KUBERNETES_COMPONENTS, *(process.name for process in plane.processes)]
+    for component in scenario.components:
+        if component not in known:
+            yield Problem(("components", component), f"unknown component{suggest(component, known)}")
+    for number, kind in enumerate(scenario.workload.objects):
+        path = ("workload", "objects", number)
+        if kind.template not in plane.workloads:
+            yield Problem(
+                (*path, "template"), f"unknown in plane {plane.name}{suggest(kind.template, plane.workloads)}"
+            )
+        else:
+            yield from _check_manifest(kind, plane, path)
+    yield from _check_changes(scenario, plane)
+
+
+def warnings(scenario: Scenario, plane: Plane) -> list[str]:
+    """What is allowed, but perhaps not meant; one line each."""
+    found = []
+    count = scenario.workload.count
+    room = sum(int(units.parse_quantity(pool.capacity["pods"])) * pool.count for pool in scenario.nodes)
+    if count > room:
+        found.append(
+            f"workload.count: {count:,} objects, but the nodes hold {room:,} pods: the rest cannot be scheduled"
+        )
+    for slo in scenario.slos:
+        smallest = scenario.workload.count * (100 - slo.percentile) / 100 if slo.percentile else 1
+        if slo.percentile != 100 and smallest < 1:
+            found.append(
+                f"slos: {slo.sli}: p{slo.percentile:g} of {scenario.workload.count:,} objects is their maximum"
+            )
+    return found
+
+
+def _check_manifest(kind: ObjectKind, plane: Plane, path: tuple[str | int, ...]) -> Iterator[Problem]:
+    manifest = kind.manifest
+    if manifest is None:
+        return
+    resource = plane.workload(kind.template).resource.resource()
+    wanted = {
+        "apiVersion": f"{resource.group}/{resource.version}" if resource.group else resource.version,
+        "kind": resource.kind,
+    }
+    for key, value in wanted.items():
+        if manifest.get(key) != value:
+            yield Problem((*path, "manifest", key), f"expected {value}, as the template {kind.template} has it")
+    for key in ("metadata", "spec"):
+        if not isinstance(manifest.get(key, {}), dict):
+            yield Problem((*path, "manifest", key), "expected a mapping")
+
+
+def _check_changes(scenario: Scenario, plane: Plane) -> Iterator[Problem]:
+    templates = [
+        plane.workloads[kind.template] for kind in scenario.workload.objects if kind.template in plane.workloads
+    ]
+    offered = {name: change for template in templates for name, change in template.changes.items()}
+    before: dict[str, float] = {}
+    first_shares = 0.0
+    for name, load in scenario.lifecycle.management.items():
+        path = ("lifecycle", "management", name)
+        if name not in offered:
+            yield Problem(path, f"no template of the workload has this change{suggest(name, offered)}")
+            continue
+        needs = offered[name].needs
+        if needs and needs not in before:
+            yield Problem(path, f"needs {needs!r} before it")
+        if not needs:
+            first_shares += load.share
+        before[name] = load.share
+    if first_shares > 1 + 1e-6:
+        yield Problem(
+            ("lifecycle", "management"),
+            f"different changes take different objects, but their shares add up to {first_shares * 100:.6g}%",
+        )

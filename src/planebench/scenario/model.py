@@ -1,0 +1,526 @@
+"""The scenario document: what is evaluated, under which load, and what is demanded of it.
+
+Every field's description is part of the reference (docs/scenarios.md) and of the JSON Schema.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from planebench import units
+from planebench.model import UsageError
+from planebench.scenario.values import (
+    FlagValue,
+    Name,
+    PerSecond,
+    PerSecondOrNone,
+    Quantity,
+    Seconds,
+    SecondsOrNone,
+    Share,
+    SLOBound,
+)
+
+MAX_NODES = 5_000
+MAX_OBJECTS = 150_000
+"""Both are the largest cluster that Kubernetes supports.
+Source: https://kubernetes.io/docs/setup/best-practices/cluster-large/"""
+MAX_NAMESPACES = 10_000
+"""Source: kubernetes/community, sig-scalability/configs-and-limits/thresholds.md."""
+
+_SHARE_TOLERANCE = 1e-6
+_LABEL_NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_LABEL_KEY = re.compile(rf"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?{_LABEL_NAME}", re.ASCII)
+_LABEL_VALUE = re.compile(rf"({_LABEL_NAME})?", re.ASCII)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        validate_default=False,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+    )
+
+
+def _at_most(maximum: int, reason: str) -> Any:
+    def check(value: Any) -> Any:
+        if isinstance(value, int) and value > maximum:
+            raise ValueError(f"must be at most {maximum:,}, {reason}; got {value:,}")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _as_tuple(value: Any) -> Any:
+    """A YAML list as a tuple, so that a scenario cannot change."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+# --- nodes ---------------------------------------------------------------------------------------------------
+
+
+class Taint(_Part):
+    """A taint of every node of a pool."""
+
+    key: Annotated[str, Field(min_length=1, max_length=317)]
+    """The taint's key."""
+    value: Annotated[str, Field(max_length=63)] = ""
+    """The taint's value."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = "NoSchedule"
+    """What it does to pods that do not tolerate it."""
+
+
+def _default_capacity() -> dict[str, str]:
+    return {"cpu": "32", "memory": "256Gi", "pods": "110"}
+
+
+class NodePool(_Part):
+    """Simulated nodes that are alike."""
+
+    name: Name = "node"
+    """Names the nodes: `NAME-000000`, `NAME-000001`, ..."""
+    count: Annotated[
+        int, _at_most(MAX_NODES, "the most nodes that Kubernetes supports in a cluster"), Field(ge=1, le=MAX_NODES)
+    ]
+    """How many nodes."""
+    capacity: Mapping[str, Quantity] = Field(default_factory=_default_capacity)
+    """What each node offers, by resource name: cpu, memory and pods at least. All of it is allocatable."""
+    labels: Mapping[str, str] = Field(default_factory=dict)
+    """Labels of every node, beside those of the plane."""
+    taints: Annotated[tuple[Taint, ...], BeforeValidator(_as_tuple)] = ()
+    """Taints of every node."""
+    zones: Annotated[int, Field(ge=0, le=100)] = 0
+    """Over how many zones the nodes are spread (label topology.kubernetes.io/zone); 0: none."""
+
+    @field_validator("capacity")
+    @classmethod
+    def _can_hold_an_object(cls, capacity: Mapping[str, str]) -> Mapping[str, str]:
+        for resource in ("cpu", "memory", "pods"):
+            if resource not in capacity:
+                raise ValueError(f"needs {resource}, for instance {resource}: {_default_capacity()[resource]}")
+            if units.parse_quantity(capacity[resource]) <= 0:
+                raise ValueError(f"{resource} must be more than 0, or the node can hold no pod at all")
+        if units.parse_quantity(capacity["pods"]) % 1:
+            raise ValueError("pods must be a whole number")
+        return capacity
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_are_valid(cls, labels: Mapping[str, str]) -> Mapping[str, str]:
+        for key, value in labels.items():
+            if not _LABEL_KEY.fullmatch(key) or len(key) > 317:
+                raise ValueError(f"{key!r} is no label key")
+            if not _LABEL_VALUE.fullmatch(value):
+                raise ValueError(f"{key}: {value!r} is no label value (letters, digits, - _ . and at most 63)")
+        return labels
+
+
+# --- workload ------------------------------------------------------------------------------------------------
+
+
+class ObjectKind(_Part):
+    """A part of the workload: objects that are alike."""
+
+    template: Name
+    """A workload of the plane: core has `pod`; kubevirt has `vmi` and `vm`."""
+    share: Share = 1.0
+    """Its share of the workload; all shares add up to 100%."""
+    name: Name | None = None
+    """Names the objects: `NAME-000000`, ...; without it the template's name is taken."""
+    manifest: Mapping[str, Any] | None = None
+    """An object of one's own instead of the template's, of the same kind. `__NAME__`, `__NAMESPACE__` and
+    `__INDEX__` in it stand for each object's name, namespace and number; name, namespace and labels are set anyway."""
+    file: str | None = None
+    """A YAML or JSON file with such an object, relative to the scenario's folder."""
+
+    @property
+    def prefix(self) -> str:
+        return self.name or self.template
+
+    @model_validator(mode="after")
+    def _one_manifest(self) -> ObjectKind:
+        if self.manifest is not None and self.file is not None:
+            raise ValueError("give either manifest or file, not both")
+        return self
+
+
+class Workload(_Part):
+    """The objects that go through the lifecycle."""
+
+    count: Annotated[
+        int,
+        _at_most(MAX_OBJECTS, "the most pods that Kubernetes supports in a cluster"),
+        Field(ge=1, le=MAX_OBJECTS),
+    ]
+    """How many objects in all."""
+    namespaces: Annotated[
+        int,
+        _at_most(MAX_NAMESPACES, "the most namespaces that Kubernetes supports in a cluster"),
+        Field(ge=1, le=MAX_NAMESPACES),
+    ] = 1
+    """Over how many namespaces they are spread, in turn: planebench-0, planebench-1, ..."""
+    objects: Annotated[tuple[ObjectKind, ...], BeforeValidator(_as_tuple), Field(min_length=1, max_length=100)]
+    """What they are, and in which shares. The order of creation is mixed by the seed."""
+
+    @field_validator("objects")
+    @classmethod
+    def _shares_add_up(cls, objects: tuple[ObjectKind, ...]) -> tuple[ObjectKind, ...]:
+        total = sum(kind.share for kind in objects)
+        if abs(total - 1) > _SHARE_TOLERANCE:
+            raise ValueError(f"the shares must add up to 100%, they add up to {total * 100:.6g}%")
+        names = [kind.prefix for kind in objects]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"{twice[0]!r} stands twice: give each a `name` of its own")
+        return objects
+
+    @model_validator(mode="after")
+    def _namespaces_are_used(self) -> Workload:
+        if self.namespaces > self.count:
+            raise ValueError(f"{self.namespaces:,} namespaces are more than the {self.count:,} objects")
+        return self
+
+
+# --- arrivals ------------------------------------------------------------------------------------------------
+
+
+class Constant(_Part):
+    """One object after the other at equal distances."""
+
+    pattern: Literal["constant"] = "constant"
+    """Equal distances."""
+    rate: PerSecond
+    """How many objects per second."""
+
+    def duration_s(self, count: int) -> float:
+        """How long ``count`` arrivals take."""
+        return count / self.rate
+
+
+class Poisson(_Part):
+    """Independent arrivals: exponential distances."""
+
+    pattern: Literal["poisson"]
+    """Exponential distances, drawn by the seed."""
+    rate: PerSecond
+    """How many objects per second on average."""
+
+    def duration_s(self, count: int) -> float:
+        """How long ``count`` arrivals take, on average."""
+        return count / self.rate
+
+
+class Burst(_Part):
+    """Many at once, again and again."""
+
+    pattern: Literal["burst"]
+    """So many at once, then a pause."""
+    size: Annotated[int, _at_most(MAX_OBJECTS, "the largest workload"), Field(ge=1, le=MAX_OBJECTS)]
+    """How many objects are due at the same moment."""
+    every: Seconds
+    """The time from one burst to the next."""
+
+    def duration_s(self, count: int) -> float:
+        """How long ``count`` arrivals take."""
+        return (-(-count // self.size) - 1) * self.every
+
+
+class Ramp(_Part):
+    """A rate that changes evenly from the first arrival to the last."""
+
+    pattern: Literal["ramp"]
+    """A rate that rises or falls evenly with time."""
+    start: PerSecondOrNone
+    """The rate at the beginning."""
+    end: PerSecondOrNone
+    """The rate when the last object is due."""
+
+    @model_validator(mode="after")
+    def _some_rate(self) -> Ramp:
+        if self.start + self.end <= 0:
+            raise ValueError("start or end must be more than 0/s")
+        return self
+
+    def duration_s(self, count: int) -> float:
+        """How long ``count`` arrivals take."""
+        return 2 * count / (self.start + self.end)
+
+
+def _pattern(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return value.get("pattern", "constant")
+    return getattr(value, "pattern", None)
+
+
+Arrival = Annotated[
+    Annotated[Constant, Tag("constant")]
+    | Annotated[Poisson, Tag("poisson")]
+    | Annotated[Burst, Tag("burst")]
+    | Annotated[Ramp, Tag("ramp")],
+    Discriminator(_pattern),
+]
+
+
+# --- lifecycle -----------------------------------------------------------------------------------------------
+
+
+class Creation(_Part):
+    """The first stage: all objects are created; scheduling goes along with it."""
+
+    arrival: Arrival = Field(default_factory=lambda: Constant.model_validate({"rate": "20/s"}))
+    """When the objects are due: `{pattern: constant, rate}`, `{pattern: poisson, rate}`,
+    `{pattern: burst, size, every}` or `{pattern: ramp, start, end}`."""
+
+
+class ChangeLoad(_Part):
+    """A change of some of the running objects."""
+
+    share: Share
+    """Which share of the objects that can be changed so. Different changes take different objects; one that needs
+    another before it (start needs stop) takes its objects from that one's."""
+    rate: PerSecond
+    """How many objects per second."""
+
+    @field_validator("share")
+    @classmethod
+    def _some(cls, share: float) -> float:
+        if share <= 0:
+            raise ValueError("must be more than 0%")
+        return share
+
+
+ListForm = Literal["full", "page", "metadata"]
+
+
+class Monitoring(_Part):
+    """The stage in which the cluster is at rest and is only looked at."""
+
+    duration: SecondsOrNone = 10.0
+    """How long; 0s: not at all."""
+    lists: Annotated[int, Field(ge=0, le=10_000)] = 5
+    """How many LISTs of each watched resource and each form, spread evenly."""
+    forms: Annotated[tuple[ListForm, ...], BeforeValidator(_as_tuple)] = ("full", "page", "metadata")
+    """Forms of LIST: everything at once, the first 500 objects, everything but only the metadata."""
+    reads: PerSecondOrNone = 20.0
+    """How many single objects are read (GET) per second."""
+    canary: PerSecondOrNone = 10.0
+    """How many small writes per second to one watched object: when its watch event comes tells how late watches
+    are."""
+
+
+class Cleanup(_Part):
+    """The last stage: every object is deleted, until nothing is left."""
+
+    rate: PerSecond = 100.0
+    """How many objects are deleted per second."""
+
+
+class Lifecycle(_Part):
+    """The stages and their load. Scheduling has none of its own."""
+
+    creation: Creation = Creation()
+    """Creation of all objects."""
+    management: Mapping[Name, ChangeLoad] = Field(default_factory=dict)
+    """Changes, by the names that the plane's templates give them, one after the other: all have `patch`, the plane
+    kubevirt has more."""
+    monitoring: Monitoring = Monitoring()
+    """Looking at the cluster at rest."""
+    cleanup: Cleanup = Cleanup()
+    """Deletion of all objects."""
+
+
+# --- components ----------------------------------------------------------------------------------------------
+
+
+class ClientLimits(_Part):
+    """How many requests a component's own client may send."""
+
+    qps: Annotated[float, Field(gt=0, le=100_000)]
+    """Requests per second."""
+    burst: Annotated[int, Field(ge=1, le=1_000_000)]
+    """Requests at once before that rate holds."""
+
+
+class Limits(_Part):
+    """Client limits; what is left out keeps the component's default."""
+
+    kube_scheduler: ClientLimits | None = Field(None, alias="kube-scheduler")
+    """The scheduler's (default 50 and 100): it caps bindings per second."""
+    kube_controller_manager: ClientLimits | None = Field(None, alias="kube-controller-manager")
+    """The controller manager's, for each controller (default 20 and 30)."""
+
+
+class ComponentOptions(_Part):
+    """Options of one component."""
+
+    flags: Mapping[Annotated[str, Field(pattern=r"^[a-z0-9][-a-z0-9]*$", max_length=100)], FlagValue] = Field(
+        default_factory=dict
+    )
+    """Command line flags, without dashes: `max-requests-inflight: 400`. They replace planebench's own."""
+
+
+# --- demands -------------------------------------------------------------------------------------------------
+
+
+class Timeouts(_Part):
+    """How long each step may take; after that the run goes on, or ends, and says what was missing."""
+
+    cluster: Seconds = 120.0
+    """From the first process to a healthy control plane; builds are not counted."""
+    nodes: Seconds = 60.0
+    """From the first node to all nodes Ready."""
+    request: Seconds = 60.0
+    """One request of the load."""
+    running: Seconds = 600.0
+    """From the last object due to all objects up."""
+    management: Seconds = 300.0
+    """From a change's last request due to all changes in effect."""
+    cleanup: Seconds = 600.0
+    """From the last deletion due to nothing left."""
+    run: Seconds = 1800.0
+    """The whole run, without builds."""
+
+
+class SLO(_Part):
+    """A demand on one service level indicator. A run fails where one fails."""
+
+    sli: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]*$", max_length=100, examples=["creation.response"])]
+    """The indicator's name, see docs/results.md."""
+    percentile: Annotated[float, Field(gt=0, le=100)] | None = None
+    """Of an indicator that is a distribution: which percentile is compared; 100 is the maximum."""
+    max: SLOBound | None = None
+    """At most this."""
+    min: SLOBound | None = None
+    """At least this."""
+
+    @model_validator(mode="after")
+    def _some_bound(self) -> SLO:
+        if self.max is None and self.min is None:
+            raise ValueError("needs max or min, for instance max: 1s")
+        if self.max is not None and self.min is not None:
+            if self.max.unit != self.min.unit:
+                raise ValueError(f"min {self.min} and max {self.max} have different units")
+            if self.min.value > self.max.value:
+                raise ValueError(f"min {self.min} is more than max {self.max}")
+        return self
+
+
+class Scenario(_Part):
+    """A scenario of planebench: what is evaluated, under which load, and what is demanded of it."""
+
+    api_version: Literal["planebench.dev/v1"] = Field(alias="apiVersion")
+    """The version of this format."""
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][-A-Za-z0-9_.]*$", max_length=63, examples=["my-density"])]
+    """The scenario's name, for reports."""
+    description: Annotated[str, Field(max_length=10_000)] = ""
+    """What it is for, in a sentence or two."""
+    plane: Annotated[str, Field(min_length=1, max_length=1000)] = "core"
+    """The control plane beside Kubernetes' own: core (none), kubevirt, or the path of a plane's folder, with a `/` in
+    it and relative to the scenario's folder."""
+    settings: Mapping[str, str | int | bool] = Field(default_factory=dict)
+    """Settings of the plane that differ from its defaults."""
+    nodes: Annotated[tuple[NodePool, ...], BeforeValidator(_as_tuple), Field(min_length=1, max_length=100)]
+    """The simulated nodes, in pools."""
+    workload: Workload
+    """The objects that go through the lifecycle."""
+    lifecycle: Lifecycle = Lifecycle()
+    """The stages and their load."""
+    limits: Limits = Limits()
+    """Client limits of components."""
+    components: Mapping[Annotated[str, Field(max_length=100)], ComponentOptions] = Field(default_factory=dict)
+    """Options of components: etcd, kube-apiserver, kube-scheduler, kube-controller-manager, kwok, the plane's own."""
+    timeouts: Timeouts = Timeouts()
+    """Time limits."""
+    slos: Annotated[tuple[SLO, ...], BeforeValidator(_as_tuple), Field(max_length=1000)] = ()
+    """What is demanded. Without any, a run tells figures and gives no verdict."""
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 1
+    """The same seed gives the same operations at the same due times."""
+
+    @property
+    def node_count(self) -> int:
+        """Nodes of all pools."""
+        return sum(pool.count for pool in self.nodes)
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """The workload's namespaces."""
+        return tuple(f"planebench-{number}" for number in range(self.workload.namespaces))
+
+    @field_validator("nodes")
+    @classmethod
+    def _pools_differ(cls, pools: tuple[NodePool, ...]) -> tuple[NodePool, ...]:
+        names = [pool.name for pool in pools]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two pools have the name {twice[0]!r}")
+        if (total := sum(pool.count for pool in pools)) > MAX_NODES:
+            raise ValueError(
+                f"{total:,} nodes in all, at most {MAX_NODES:,}: the most that Kubernetes supports in a cluster"
+            )
+        return pools
+
+    @model_validator(mode="after")
+    def _fits_its_time(self) -> Scenario:
+        count = self.workload.count
+        for where, wanted_s in (
+            ("lifecycle.creation.arrival", self.lifecycle.creation.arrival.duration_s(count)),
+            ("lifecycle.cleanup.rate", count / self.lifecycle.cleanup.rate),
+            ("lifecycle.monitoring.duration", self.lifecycle.monitoring.duration),
+        ):
+            if wanted_s >= self.timeouts.run:
+                raise PydanticCustomError(
+                    "takes_too_long",
+                    "takes {wanted}, but timeouts.run is {limit}",
+                    {
+                        "where": where,
+                        "wanted": units.format_duration(round(wanted_s)),
+                        "limit": units.format_duration(self.timeouts.run),
+                    },
+                )
+        return self
+
+
+def with_nodes(scenario: Scenario, count: int) -> Scenario:
+    """The scenario with ``count`` nodes in all; several pools keep their proportions.
+
+    Raises:
+        UsageError: fewer nodes than pools, or more than a cluster may have.
+    """
+    pools = scenario.nodes
+    if not len(pools) <= count <= MAX_NODES:
+        raise UsageError(
+            f"--nodes {count}: must be from {len(pools)} (one in each pool) to {MAX_NODES}, "
+            "the most nodes that Kubernetes supports in a cluster"
+        )
+    counts = apportion(count - len(pools), [pool.count for pool in pools])
+    resized = tuple(
+        pool.model_copy(update={"count": 1 + extra}) for pool, extra in zip(pools, counts, strict=True)
+    )
+    return scenario.model_copy(update={"nodes": resized})
+
+
+def apportion(total: int, weights: list[int] | list[float]) -> list[int]:
+    """Whole numbers in proportion to ``weights`` that add up to ``total``, by largest remainder."""
+    exact = [total * weight / sum(weights) for weight in weights]
+    counts = [int(share) for share in exact]
+    by_remainder = sorted(range(len(weights)), key=lambda number: counts[number] - exact[number])
+    for number in by_remainder[: total - sum(counts)]:
+        counts[number] += 1
+    return counts
