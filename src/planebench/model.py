@@ -216,6 +216,8 @@ class RequestTemplate:
     body: bytes = b""
     content_type: str = "application/json"
     subresource: str = ""
+    accept: str = "application/json"
+    """The form of the reply, for instance with ``;as=PartialObjectMetadataList``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +238,8 @@ class LoadPhase:
     """A phase of open-loop load: every operation is sent when it is due, whatever came of the earlier ones."""
 
     name: str
-    stage: Stage
+    stage: Stage | None
+    """None: preparation, no part of what is evaluated."""
     templates: tuple[RequestTemplate, ...]
     operations: Sequence[Operation]
     """Ordered by ``due_ns``."""
