@@ -125,3 +125,24 @@ def _scalar(text: str, line: int) -> Any:
     if _FLOAT.fullmatch(text):
         return float(text)
     return text
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes all text that :func:`parse` would take for something else."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    try:
+        ambiguous = not isinstance(_scalar(text, 0), str)
+    except DocumentError:
+        ambiguous = True
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if ambiguous else None)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def render(data: Any) -> str:
+    """Plain data as YAML text that :func:`parse` reads back to the same data."""
+    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    return text

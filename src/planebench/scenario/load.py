@@ -11,7 +11,6 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -80,7 +79,7 @@ def parse(
     try:
         scenario = Scenario.model_validate(parsed.data)
     except ValidationError as error:
-        source.fail_on(_problems(error, parsed.data))
+        source.fail_on(_problems(error))
         raise AssertionError("a validation error has at least one problem") from error
     try:
         plane = load_plane(scenario.plane, scenario.settings)
@@ -94,8 +93,7 @@ def parse(
 def dump(scenario: Scenario) -> str:
     """A scenario as YAML text that :func:`parse` reads back to an equal one."""
     data = scenario.model_dump(mode="json", by_alias=True, exclude_none=True)
-    text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
-    return text
+    return document.render(data)
 
 
 @dataclass(frozen=True)
@@ -260,15 +258,14 @@ def _resolve_files(data: dict[str, Any], folder: Path) -> Iterator[Problem]:
 # --- pydantic's errors for people ----------------------------------------------------------------------------
 
 
-def _problems(error: ValidationError, data: Any) -> Iterator[Problem]:
+def _problems(error: ValidationError) -> Iterator[Problem]:
     for detail in error.errors(include_url=False):
-        path = _path(detail["loc"], data)
-        if where := detail.get("ctx", {}).get("where"):
-            path = parse_path(where)
+        where = detail.get("ctx", {}).get("where")
+        path = parse_path(where) if where else _path(detail["loc"])
         yield Problem(path, _message(detail, path))
 
 
-def _path(loc: tuple[int | str, ...], data: Any) -> FieldPath:
+def _path(loc: tuple[int | str, ...]) -> FieldPath:
     """The location in the document, without the names that pydantic adds for variants and for keys."""
     path: list[str | int] = []
     for step in loc:
@@ -288,7 +285,7 @@ def _message(detail: ErrorDetails, path: FieldPath) -> str:
             example = ": write apiVersion: planebench.dev/v1" if path == ("apiVersion",) else ""
             return f"is required{example}"
         case "extra_forbidden":
-            return f"unknown key{suggest(str(path[-1]), _known_keys(path[:-1]))}"
+            return f"unknown key{suggest(str(path[-1]), _known_keys(detail['loc'][:-1]))}"
         case "value_error":
             return str(context.get("error", detail["msg"]))
         case "int_type" | "int_from_float" | "int_parsing":
@@ -303,7 +300,7 @@ def _message(detail: ErrorDetails, path: FieldPath) -> str:
         case "bool_type":
             return f"expected true or false{got}"
         case "model_type" | "dict_type" | "mapping_type" | "model_attributes_type":
-            known = ", ".join(_known_keys(path))
+            known = ", ".join(_known_keys(detail["loc"]))
             return f"expected a mapping{f' with the keys {known}' if known else ''}{got}"
         case "tuple_type":
             return f"expected a list{got}"
@@ -327,24 +324,22 @@ def _message(detail: ErrorDetails, path: FieldPath) -> str:
             return f"{detail['msg'][:1].lower()}{detail['msg'][1:]}"
 
 
-def _known_keys(path: FieldPath) -> list[str]:
-    """The keys of the model that stands at ``path``; of every variant where there are several."""
-    found: list[Any] = [Scenario]
-    for step in path:
+def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+    """The keys of the model that stands at pydantic's location; none where there is no model."""
+    found: list[type[BaseModel]] = [Scenario]
+    for step in loc:
         found = [inner for outer in found for inner in _step_into(outer, step)]
-    keys = (info.alias or name for model in found for name, info in model.model_fields.items())
-    return list(dict.fromkeys(keys))
+    return list(dict.fromkeys(info.alias or name for model in found for name, info in model.model_fields.items()))
 
 
 def _step_into(model: type[BaseModel], step: str | int) -> Iterator[type[BaseModel]]:
-    if isinstance(step, int):
-        yield model  # a list's item: its model was found with the list
-        return
     for name, info in model.model_fields.items():
         if (info.alias or name) == step:
             yield from _models(info.annotation)
             return
-    if step not in model.model_fields:  # a key of a mapping, whose values' model was found with the mapping
+    # Otherwise a list's item, a mapping's key or a variant: their models were found with the field around them.
+    pattern = model.model_fields.get("pattern")
+    if step not in _PATTERN_TAGS or (pattern and step in get_args(pattern.annotation)):
         yield model
 
 

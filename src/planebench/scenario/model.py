@@ -148,7 +148,8 @@ class ObjectKind(_Part):
     """Names the objects: `NAME-000000`, ...; without it the template's name is taken."""
     manifest: Mapping[str, Any] | None = None
     """An object of one's own instead of the template's, of the same kind. `__NAME__`, `__NAMESPACE__` and
-    `__INDEX__` in it stand for each object's name, namespace and number; name, namespace and labels are set anyway."""
+    `__INDEX__` in it stand for each object's name, namespace and number; its metadata's name, namespace and
+    planebench's labels are set anyway."""
     file: str | None = None
     """A YAML or JSON file with such an object, relative to the scenario's folder."""
 
@@ -433,8 +434,8 @@ class Scenario(_Part):
     description: Annotated[str, Field(max_length=10_000)] = ""
     """What it is for, in a sentence or two."""
     plane: Annotated[str, Field(min_length=1, max_length=1000)] = "core"
-    """The control plane beside Kubernetes' own: core (none), kubevirt, or the path of a plane's folder, with a `/` in
-    it and relative to the scenario's folder."""
+    """The control plane beside Kubernetes' own: core (none), kubevirt, or the path of a plane's folder, with a `/`
+    in it and relative to the scenario's folder."""
     settings: Mapping[str, str | int | bool] = Field(default_factory=dict)
     """Settings of the plane that differ from its defaults."""
     nodes: Annotated[tuple[NodePool, ...], BeforeValidator(_as_tuple), Field(min_length=1, max_length=100)]
@@ -446,7 +447,8 @@ class Scenario(_Part):
     limits: Limits = Limits()
     """Client limits of components."""
     components: Mapping[Annotated[str, Field(max_length=100)], ComponentOptions] = Field(default_factory=dict)
-    """Options of components: etcd, kube-apiserver, kube-scheduler, kube-controller-manager, kwok, the plane's own."""
+    """Options of components: etcd, kube-apiserver, kube-scheduler, kube-controller-manager, kwok, and those of the
+    plane."""
     timeouts: Timeouts = Timeouts()
     """Time limits."""
     slos: Annotated[tuple[SLO, ...], BeforeValidator(_as_tuple), Field(max_length=1000)] = ()
