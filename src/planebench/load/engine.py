@@ -19,13 +19,14 @@ from planebench.load.protocol import (
     Executed,
     Failed,
     Health,
-    Message,
     Ready,
     Report,
     Start,
     Stop,
     Synced,
     Watch,
+    decode_message,
+    encode,
     phase_file,
 )
 from planebench.model import Access, ComponentError, LoadPhase, PlanebenchError, Progress, UsageError, WatchSpec
@@ -215,7 +216,7 @@ class Engine:
         if self._failure is not None:
             raise self._failure
         try:
-            self._stdin.write(msgspec.json.encode(command) + b"\n")
+            self._stdin.write(encode(command))
             await self._stdin.drain()
         except (ConnectionError, RuntimeError):
             await self._wait(lambda: self._ended, _STOP_TIMEOUT_S, "take a command")
@@ -236,9 +237,8 @@ class Engine:
             raise EngineError(f"the load engine did not {what} within {timeout_s:g} s") from None
 
     async def _read(self) -> None:
-        decode = msgspec.json.Decoder(Message).decode
         while line := await self._stdout.readline():
-            message = decode(line)
+            message = decode_message(line)
             self._take(message)
             async with self._news:
                 self._news.notify_all()

@@ -37,6 +37,8 @@ from planebench.load.protocol import (
     Stop,
     Synced,
     Watch,
+    decode_command,
+    encode,
 )
 from planebench.model import Progress, UsageError
 from planebench.observe import watches
@@ -235,10 +237,9 @@ class _Commands:
 
     def __init__(self) -> None:
         self._pending = b""
-        self._decode = msgspec.json.Decoder(Command).decode
         os.set_blocking(0, False)
 
-    def read(self) -> list[Any] | None:
+    def read(self) -> list[Command] | None:
         """What has arrived; None at the end of stdin."""
         try:
             data = os.read(0, 1 << 16)
@@ -247,12 +248,12 @@ class _Commands:
         if not data:
             return None
         *lines, self._pending = (self._pending + data).split(b"\n")
-        return [self._decode(line) for line in lines]
+        return [decode_command(line) for line in lines]
 
 
 def tell(message: Message) -> None:
     """One line to the parent; a parent that is gone is noticed elsewhere."""
-    line = msgspec.json.encode(message) + b"\n"
+    line = encode(message)
     try:
         while line:
             line = line[os.write(1, line) :]
@@ -282,7 +283,9 @@ def main() -> int:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()
-    start = msgspec.json.decode(_first_line(), type=Start)
+    start = decode_command(_first_line())
+    if not isinstance(start, Start):
+        sys.exit("planebench.load: the first command must be Start")
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != start.parent:
         return 1

@@ -7,7 +7,8 @@ they also give the request records their names.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import msgspec
 
@@ -85,6 +86,31 @@ class Health(msgspec.Struct, tag=True, frozen=True):
 Message = Ready | Synced | Report | Executed | Failed | Health
 
 
+def encode(message: Command | Message) -> bytes:
+    """A message as a line."""
+    return msgspec.json.encode(message, enc_hook=_path_text) + b"\n"
+
+
+def decode_command(line: bytes) -> Command:
+    return _COMMANDS.decode(line)
+
+
+def decode_message(line: bytes) -> Message:
+    return _MESSAGES.decode(line)
+
+
+def _path_text(path: object) -> str:
+    if not isinstance(path, Path):
+        raise NotImplementedError(f"no message holds a {type(path).__name__}")
+    return str(path)
+
+
+_COMMANDS: Final[msgspec.json.Decoder[Command]] = msgspec.json.Decoder(
+    Command, dec_hook=lambda _, text: Path(text)
+)
+_MESSAGES: Final[msgspec.json.Decoder[Message]] = msgspec.json.Decoder(Message)
+
+
 class PhaseFile(msgspec.Struct, frozen=True):
     """A phase in columns: ``phase-N.json`` in the engine's folder.
 
@@ -112,7 +138,7 @@ def phase_file(phase: LoadPhase) -> PhaseFile:
     codes = {namespace: code for code, namespace in enumerate(namespaces)}
     return PhaseFile(
         name=phase.name,
-        stage=str(phase.stage),
+        stage=str(phase.stage or ""),
         request_timeout_s=phase.request_timeout_s,
         templates=phase.templates,
         namespaces=namespaces,
