@@ -114,7 +114,9 @@ class Process:
         path = self.records.folder / f"phase-{command.phase}.json"
         plan = msgspec.json.decode(path.read_bytes(), type=PhaseFile)
         _settle_memory()
-        self.dispatcher.execute(command.phase, plan, time.monotonic_ns() + _LEAD_NS)
+        start_ns = time.monotonic_ns() + _LEAD_NS
+        self.records.phase(command.phase, start_ns - self.start.t0_ns)
+        self.dispatcher.execute(command.phase, plan, start_ns)
 
     def watch(self, command: Watch) -> None:
         spec = command.spec

@@ -111,6 +111,12 @@ class Records:
         self._objects = (folder / "objects.jsonl").open("ab", buffering=0)
         self._object_lines: list[bytes] = []
 
+    def phase(self, number: int, start_ns: int) -> None:
+        """Write when a phase has started, at once: its operations' due times count from there."""
+        line = msgspec.json.encode({"phase": number, "start_ns": start_ns})
+        with (self.folder / "phases.jsonl").open("ab") as file:
+            file.write(line + b"\n")
+
     def describe(self, row: Iterable[object]) -> None:
         """Write an object's number, watch, namespace, name, uid, owner, node and index; its last row counts."""
         self._object_lines.append(msgspec.json.encode(row))

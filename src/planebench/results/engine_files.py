@@ -1,0 +1,241 @@
+"""The load engine's column files, turned into the run folder's Parquet files.
+
+``raw/engine`` holds what the engine wrote as it went: rows of 64-bit integers, codes instead of strings, one JSON
+line per object, and the phases as they were ordered. Whatever ended the engine, the rows up to its last spill are
+read; a torn last row or line is cut off. Operations that have no record (never due, or lost with the engine) get one
+that says so: an answer that is missing must not look like a request that never was.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from planebench.model import PlanebenchError
+
+UNFINISHED: Final = "unfinished"
+"""``error`` of an operation that was not finished when the engine ended."""
+
+Columns = Mapping[str, npt.NDArray[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
+class _EngineFolder:
+    path: Path
+    tables: Mapping[str, Sequence[str]]
+    dtype: str
+    strings: Sequence[str]
+
+    def read(self, table: str) -> Columns:
+        """A table's columns, without a torn last row."""
+        names = self.tables[table]
+        content = (self.path / f"{table}.bin").read_bytes()
+        whole = len(content) // (8 * len(names)) * len(names)
+        rows = np.frombuffer(content, dtype=self.dtype, count=whole).astype(np.int64).reshape(-1, len(names))
+        return {name: rows[:, column] for column, name in enumerate(names)}
+
+    def decode(self, codes: npt.NDArray[np.int64]) -> pl.Series:
+        """Codes as categorical strings; null for -1 and for strings that were not written any more."""
+        known = pl.Series(codes).replace(-1, None).cast(pl.UInt32)
+        names = pl.Series(self.strings, dtype=pl.String)
+        known = known.set(known >= len(names), None)
+        return names.gather(known).cast(pl.Categorical)
+
+    def json_lines(self, name: str) -> list[Any]:
+        path = self.path / name
+        return _whole_lines(path.read_bytes()) if path.exists() else []
+
+
+def convert(run: Path, *, keep: bool = False) -> None:
+    """Write ``requests``, ``objects``, ``milestones``, ``events`` and ``gaps`` as Parquet from ``raw/engine``.
+
+    Works on whole and on truncated files; a run that was converted before is left as it is. Ends with
+    ``raw/harness.json`` where nobody has written it yet.
+
+    Args:
+        run: the run's folder.
+        keep: leave ``raw/engine`` in place.
+
+    Raises:
+        PlanebenchError: the folder holds no engine's files, or they are damaged beyond their last row.
+    """
+    raw = run / "raw"
+    folder = raw / "engine"
+    if not (folder / "layout.json").exists():
+        if (raw / "requests.parquet").exists():
+            return
+        raise PlanebenchError(f"{folder}: no records of a load engine; did the run start?")
+    source = _open(folder)
+    _write(_requests(source), raw / "requests.parquet")
+    _write(_objects(source), raw / "objects.parquet")
+    _write(_milestones(source), raw / "milestones.parquet")
+    _write(_events(source), raw / "events.parquet")
+    _write(_gaps(source), raw / "gaps.parquet")
+    health = folder / "health.json"
+    if health.exists() and not (raw / "harness.json").exists():
+        shutil.copyfile(health, raw / "harness.json")
+    if not keep:
+        shutil.rmtree(folder)
+
+
+def _open(folder: Path) -> _EngineFolder:
+    try:
+        layout = json.loads((folder / "layout.json").read_bytes())
+        return _EngineFolder(
+            path=folder,
+            tables=layout["tables"],
+            dtype="<i8" if layout["byteorder"] == "little" else ">i8",
+            strings=_whole_lines((folder / "strings.jsonl").read_bytes()),
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise PlanebenchError(f"{folder}: the load engine's files are damaged: {error}") from error
+
+
+def _whole_lines(content: bytes) -> list[Any]:
+    end = content.rfind(b"\n") + 1
+    return [json.loads(line) for line in content[:end].splitlines()]
+
+
+def _write(frame: pl.DataFrame, path: Path) -> None:
+    """Write whole files only."""
+    partial = path.with_suffix(".partial")
+    frame.write_parquet(partial, compression="zstd")
+    partial.replace(path)
+
+
+# --- tables ------------------------------------------------------------------------------------------------
+
+
+_REQUESTS: Final = pl.Schema(
+    {
+        "phase": pl.Categorical,
+        "stage": pl.Categorical,
+        "verb": pl.Categorical,
+        "resource": pl.Categorical,
+        "subresource": pl.Categorical,
+        "index": pl.Int32,
+        "namespace": pl.Categorical,
+        "name": pl.String,
+        "due_ns": pl.Int64,
+        "sent_ns": pl.Int64,
+        "done_ns": pl.Int64,
+        "status": pl.Int16,
+        "bytes_sent": pl.Int64,
+        "bytes_received": pl.Int64,
+        "attempts": pl.Int16,
+        "error": pl.Categorical,
+    }
+)
+
+
+def _requests(source: _EngineFolder) -> pl.DataFrame:
+    columns = source.read("requests")
+    starts = {entry["phase"]: entry["start_ns"] for entry in source.json_lines("phases.jsonl")}
+    empty = pl.DataFrame(schema=_REQUESTS)
+    frames = [empty]
+    for number in sorted(starts):
+        plan = json.loads((source.path / f"phase-{number}.json").read_bytes())
+        frames.append(
+            _phase_requests(source, columns, number, starts[number], plan).select(empty.columns).cast(_REQUESTS)
+        )
+    return pl.concat(frames).sort("due_ns", maintain_order=True)
+
+
+def _phase_requests(
+    source: _EngineFolder, columns: Columns, number: int, start_ns: int, plan: Mapping[str, Any]
+) -> pl.DataFrame:
+    """One row per planned operation, in the order of the plan."""
+    mine = columns["phase"] == number
+    operation = columns["operation"][mine]
+    planned = len(plan["due_ns"])
+
+    def spread(values: npt.NDArray[np.int64], missing: int) -> npt.NDArray[np.int64]:
+        spread = np.full(planned, missing, dtype=np.int64)
+        spread[operation] = values
+        return spread
+
+    recorded = np.zeros(planned, dtype=bool)
+    recorded[operation] = True
+    template = np.asarray(plan["template"], dtype=np.int64)
+
+    def of_template(key: str) -> pl.Series:
+        return pl.Series([entry[key] for entry in plan["templates"]], dtype=pl.String).gather(template)
+
+    error = source.decode(spread(columns["error"][mine], -1)).cast(pl.String)
+    return pl.DataFrame(
+        {
+            "phase": pl.repeat(plan["name"], planned, eager=True),
+            "stage": pl.repeat(plan["stage"], planned, eager=True),
+            "verb": of_template("verb"),
+            "resource": of_template("resource"),
+            "subresource": of_template("subresource"),
+            "index": pl.Series(plan["index"], dtype=pl.Int32),
+            "namespace": pl.Series(plan["namespaces"], dtype=pl.String).gather(plan["namespace"]),
+            "name": pl.Series(plan["object_name"], dtype=pl.String),
+            "due_ns": np.asarray(plan["due_ns"], dtype=np.int64) + start_ns,
+            "sent_ns": spread(columns["sent_ns"][mine], -1),
+            "done_ns": spread(columns["done_ns"][mine], -1),
+            "status": spread(columns["status"][mine], 0),
+            "bytes_sent": spread(columns["bytes_sent"][mine], 0),
+            "bytes_received": spread(columns["bytes_received"][mine], 0),
+            "attempts": spread(columns["attempts"][mine], 0),
+            "error": error.set(pl.Series(~recorded), UNFINISHED),
+        }
+    )
+
+
+def _objects(source: _EngineFolder) -> pl.DataFrame:
+    fields = ("object", "watch", "namespace", "name", "uid", "owner", "node", "index")
+    latest = {row[0]: row for row in source.json_lines("objects.jsonl")}
+    return pl.DataFrame(
+        [latest[number] for number in sorted(latest)],
+        schema={field: pl.Int32 if field in ("object", "index") else pl.String for field in fields},
+        orient="row",
+    ).with_columns(pl.col("watch", "namespace", "node").cast(pl.Categorical))
+
+
+def _milestones(source: _EngineFolder) -> pl.DataFrame:
+    columns = source.read("milestones")
+    return pl.DataFrame(
+        {
+            "object": pl.Series(columns["object"]).cast(pl.Int32),
+            "milestone": source.decode(columns["milestone"]),
+            "t_ns": columns["t_ns"],
+        }
+    )
+
+
+def _events(source: _EngineFolder) -> pl.DataFrame:
+    columns = source.read("events")
+    return pl.DataFrame(
+        {
+            "t_ns": columns["t_ns"],
+            "read_ns": columns["read_ns"],
+            "watch": source.decode(columns["watch"]),
+            "object": pl.Series(columns["object"]).cast(pl.Int32),
+            "type": source.decode(columns["type"]),
+            "resource_version": columns["resource_version"],
+            "bytes": pl.Series(columns["bytes"]).cast(pl.Int32),
+        }
+    )
+
+
+def _gaps(source: _EngineFolder) -> pl.DataFrame:
+    columns = source.read("gaps")
+    return pl.DataFrame(
+        {
+            "watch": source.decode(columns["watch"]),
+            "t_ns": columns["t_ns"],
+            "end_ns": columns["end_ns"],
+            "reason": source.decode(columns["reason"]),
+            "resumed": pl.Series(columns["resumed"]).cast(pl.Boolean),
+        }
+    )
