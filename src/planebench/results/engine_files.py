@@ -2,8 +2,8 @@
 
 ``raw/engine`` holds what the engine wrote as it went: rows of 64-bit integers, codes instead of strings, one JSON
 line per object, and the phases as they were ordered. Whatever ended the engine, the rows up to its last spill are
-read; a torn last row or line is cut off. Operations that have no record (never due, or lost with the engine) get one
-that says so: an answer that is missing must not look like a request that never was.
+read; a torn last row or line is cut off. Operations that have no record (never due, or lost with the engine) get
+one that says so: an answer that is missing must not look like a request that never was.
 """
 
 from __future__ import annotations
@@ -116,13 +116,13 @@ def _write(frame: pl.DataFrame, path: Path) -> None:
 
 _REQUESTS: Final = pl.Schema(
     {
-        "phase": pl.Categorical,
-        "stage": pl.Categorical,
-        "verb": pl.Categorical,
-        "resource": pl.Categorical,
-        "subresource": pl.Categorical,
+        "phase": pl.Categorical(),
+        "stage": pl.Categorical(),
+        "verb": pl.Categorical(),
+        "resource": pl.Categorical(),
+        "subresource": pl.Categorical(),
         "index": pl.Int32,
-        "namespace": pl.Categorical,
+        "namespace": pl.Categorical(),
         "name": pl.String,
         "due_ns": pl.Int64,
         "sent_ns": pl.Int64,
@@ -131,7 +131,7 @@ _REQUESTS: Final = pl.Schema(
         "bytes_sent": pl.Int64,
         "bytes_received": pl.Int64,
         "attempts": pl.Int16,
-        "error": pl.Categorical,
+        "error": pl.Categorical(),
     }
 )
 
