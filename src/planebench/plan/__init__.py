@@ -1,0 +1,19 @@
+"""Plans: a scenario and a seed become ordered operations with due times."""
+
+from planebench.plan.arrivals import arrivals, stream
+from planebench.plan.objects import REVISION_LABEL, RUN_LABEL, Kind
+from planebench.plan.operations import Naming, Operations
+from planebench.plan.planner import CANARY, LIST_FORMS, Planner
+
+__all__ = [
+    "CANARY",
+    "LIST_FORMS",
+    "REVISION_LABEL",
+    "RUN_LABEL",
+    "Kind",
+    "Naming",
+    "Operations",
+    "Planner",
+    "arrivals",
+    "stream",
+]

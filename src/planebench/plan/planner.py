@@ -1,0 +1,314 @@
+"""A scenario and a seed become phases of load. Pure: the same seed gives the same operations at the same times."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planebench.model import LoadPhase, Manifest, RequestTemplate, Resource, Stage, WatchSpec
+from planebench.plan.arrivals import DueTimes, arrivals, constant, permutation, stream, uniform
+from planebench.plan.objects import REVISION_LABEL, RUN_LABEL, Kind, kinds_of, manifest_of
+from planebench.plan.operations import Naming, Operations
+from planebench.planes import Plane
+from planebench.scenario import Scenario
+
+CANARY: Final = "canary"
+"""The watch of the object that canary writes go to."""
+
+LIST_FORMS: Final[Mapping[str, tuple[str, str]]] = {
+    "full": ("", "application/json"),
+    "page": ("?limit=500", "application/json"),
+    "metadata": ("", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"),
+}
+"""Form -> query and media type. 500 is client-go's page size."""
+
+_PREPARATION_PER_S = 200.0
+"""Nodes and namespaces come quickly, but not all in one instant: they are not what is measured."""
+_CANARY_NAMESPACE = "planebench-canary"
+_CANARY_NAME = "planebench-canary"
+_CANARY_LABEL = "planebench.dev/canary"
+_CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
+_NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
+_NODES = Resource("", "v1", "nodes", "Node", namespaced=False)
+
+
+class Planner:
+    """The phases of one trial.
+
+    Every object carries the labels ``planebench.dev/run`` (the run's id) and ``planebench.dev/index`` (its number
+    in the workload); it is named ``PREFIX-000123`` by that number. Namespaces take their objects in turn.
+    """
+
+    def __init__(self, scenario: Scenario, plane: Plane, *, run_id: str, seed: int | None = None) -> None:
+        """``seed`` None: the scenario's own."""
+        self._scenario = scenario
+        self._plane = plane
+        self._run_id = run_id
+        self._seed = scenario.seed if seed is None else seed
+
+    @cached_property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The workload's objects, by kind."""
+        return kinds_of(self._scenario, self._plane, self._seed)
+
+    @cached_property
+    def selected(self) -> Mapping[str, tuple[tuple[Kind, NDArray[np.int32]], ...]]:
+        """Change -> for each kind that offers it, the numbers of the objects that it changes.
+
+        Changes take disjoint samples of each kind; one that needs another takes part of that one's.
+        """
+        chosen: dict[str, tuple[tuple[Kind, NDArray[np.int32]], ...]] = {}
+        mixed = [
+            kind.indices[permutation(stream(self._seed, f"sample {number}"), len(kind.indices))]
+            for number, kind in enumerate(self.kinds)
+        ]
+        taken = [0.0] * len(self.kinds)
+        for name, load in self._scenario.lifecycle.management.items():
+            samples = []
+            for number, kind in enumerate(self.kinds):
+                change = kind.workload.changes.get(name)
+                if change is None:
+                    continue
+                if change.needs:
+                    pool = next(sample for other, sample in chosen[change.needs] if other is kind)
+                    sample = pool[: _part(load.share, len(pool))]
+                else:
+                    first = _part(taken[number], len(mixed[number]))
+                    taken[number] += load.share
+                    sample = mixed[number][first : _part(taken[number], len(mixed[number]))]
+                samples.append((kind, sample))
+            chosen[name] = tuple(samples)
+        return chosen
+
+    # --- before the stages ---
+
+    def watches(self) -> tuple[WatchSpec, ...]:
+        """What to watch from before the first phase on: as the plane has it for the workload, and the canary."""
+        found: dict[str, WatchSpec] = {}
+        for kind in self.kinds:
+            found |= {spec.name: spec for spec in self._plane.watch_specs(kind.template)}
+        if self._canary_count:
+            found[CANARY] = WatchSpec(
+                name=CANARY,
+                resource=_CONFIG_MAPS,
+                milestones=(),
+                label_selector=_CANARY_LABEL,
+                namespaces=(_CANARY_NAMESPACE,),
+                revision_field=f'metadata.labels["{REVISION_LABEL}"]',
+            )
+        return tuple(found.values())
+
+    def namespaces(self) -> LoadPhase:
+        """Creates the namespaces."""
+        names = self._scenario.namespaces + ((_CANARY_NAMESPACE,) if self._canary_count else ())
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": "__NAME__", "labels": {RUN_LABEL: self._run_id}},
+        }
+        template = RequestTemplate("create", _NAMESPACES.id, "POST", _NAMESPACES.path(), _json(manifest))
+        return self._fixed("namespaces", [template] * len(names), [Naming(name) for name in names])
+
+    def nodes(self, manifests: Sequence[Manifest]) -> LoadPhase:
+        """Creates the simulated nodes."""
+        labelled = [
+            {
+                **manifest,
+                "metadata": {**metadata, "labels": {**metadata.get("labels", {}), RUN_LABEL: self._run_id}},
+            }
+            for manifest in manifests
+            for metadata in [manifest["metadata"]]
+        ]
+        templates = [
+            RequestTemplate("create", _NODES.id, "POST", _NODES.path(), _json(manifest)) for manifest in labelled
+        ]
+        return self._fixed("nodes", templates, [Naming(manifest["metadata"]["name"]) for manifest in manifests])
+
+    def canary(self) -> LoadPhase:
+        """Creates the object that the canary writes go to; without canary writes it has no operations."""
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": _CANARY_NAME,
+                "namespace": _CANARY_NAMESPACE,
+                "labels": {RUN_LABEL: self._run_id, _CANARY_LABEL: "", REVISION_LABEL: "none"},
+            },
+        }
+        template = RequestTemplate(
+            "create", _CONFIG_MAPS.id, "POST", _CONFIG_MAPS.path(_CANARY_NAMESPACE), _json(manifest)
+        )
+        return self._fixed(CANARY, [template] * min(self._canary_count, 1), [_CANARY_NAMING])
+
+    # --- the stages ---
+
+    def creation(self) -> LoadPhase:
+        """Creates every object, in the order of their numbers."""
+        templates = [
+            dataclasses.replace(
+                self._plane.create(kind.template), body=_json(manifest_of(kind, self._plane, self._run_id))
+            )
+            for kind in self.kinds
+        ]
+        arrival = self._scenario.lifecycle.creation.arrival
+        due_ns = arrivals(arrival, self._scenario.workload.count, stream(self._seed, "creation"))
+        return self._of_all("creation", Stage.CREATION, templates, due_ns)
+
+    def management(self) -> tuple[LoadPhase, ...]:
+        """One phase for each change, by its name and in the scenario's order.
+
+        The new value of a change that sets a revision is the change's name.
+        """
+        phases = []
+        for name, load in self._scenario.lifecycle.management.items():
+            samples = self.selected[name]
+            templates = [self._plane.change(kind.template, name, revision=name) for kind, _ in samples]
+            template, index = _columns([sample for _, sample in samples])
+            order = permutation(stream(self._seed, f"order {name}"), len(index))
+            operations = Operations.ordered(
+                constant(load.rate, len(index)),
+                template[order],
+                index[order],
+                [kind.naming for kind, _ in samples],
+            )
+            phases.append(self._phase(name, Stage.MANAGEMENT, templates, operations))
+        return tuple(phases)
+
+    def monitoring(self) -> LoadPhase:
+        """LISTs of each watched resource in each form, single reads, and canary writes, all over the same time.
+
+        A LIST's operation is named by its form; a canary write's index is its number, and the revision it writes.
+        """
+        settings = self._scenario.lifecycle.monitoring
+        templates: list[RequestTemplate] = []
+        namings: list[Naming] = []
+        columns: list[tuple[DueTimes, NDArray[np.int32], NDArray[np.int32]]] = []
+
+        def add(template: NDArray[np.int32], index: NDArray[np.int32], rate_per_s: float) -> None:
+            half_a_step = int(0.5e9 / rate_per_s)
+            columns.append((constant(rate_per_s, len(index)) + half_a_step, template + len(templates), index))
+
+        if settings.duration and settings.lists and settings.forms:
+            resources = {spec.resource.id: spec.resource for spec in self.watches() if spec.name != CANARY}
+            lists = [
+                (_list_template(resource, form), Naming(form))
+                for resource in resources.values()
+                for form in settings.forms
+            ]
+            count = settings.lists * len(lists)
+            add(
+                np.arange(count, dtype=np.int32) % len(lists),
+                np.full(count, -1, np.int32),
+                count / settings.duration,
+            )
+            templates += [template for template, _ in lists]
+            namings += [naming for _, naming in lists]
+        if reads := int(settings.duration * settings.reads):
+            drawn = uniform(stream(self._seed, "reads"), reads) * self._scenario.workload.count
+            index = drawn.astype(np.int32)
+            add(self._kind_of[index], index, settings.reads)
+            templates += [_read_template(kind.resource) for kind in self.kinds]
+            namings += [kind.naming for kind in self.kinds]
+        if self._canary_count:
+            index = np.arange(self._canary_count, dtype=np.int32)
+            add(np.zeros_like(index), index, settings.canary)
+            templates.append(_canary_template())
+            namings.append(_CANARY_NAMING)
+        due_ns, template, index = (
+            [np.concatenate(parts) for parts in zip(*columns, strict=True)]
+            if columns
+            else (np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.int32))
+        )
+        operations = Operations.ordered(due_ns, template, index, namings)
+        return self._phase("monitoring", Stage.MONITORING, templates, operations)
+
+    def cleanup(self) -> LoadPhase:
+        """Deletes every object, in the order of their numbers."""
+        templates = [self._plane.delete(kind.template) for kind in self.kinds]
+        due_ns = constant(self._scenario.lifecycle.cleanup.rate, self._scenario.workload.count)
+        return self._of_all("cleanup", Stage.CLEANUP, templates, due_ns)
+
+    # --- parts ---
+
+    @cached_property
+    def _kind_of(self) -> NDArray[np.int32]:
+        """Object number -> position of its kind."""
+        result = np.empty(self._scenario.workload.count, np.int32)
+        for number, kind in enumerate(self.kinds):
+            result[kind.indices] = number
+        return result
+
+    @property
+    def _canary_count(self) -> int:
+        settings = self._scenario.lifecycle.monitoring
+        return int(settings.duration * settings.canary)
+
+    def _of_all(
+        self, name: str, stage: Stage, templates: Sequence[RequestTemplate], due_ns: DueTimes
+    ) -> LoadPhase:
+        index = np.arange(self._scenario.workload.count, dtype=np.int32)
+        namings = tuple(kind.naming for kind in self.kinds)
+        return self._phase(name, stage, templates, Operations(due_ns, self._kind_of, index, namings))
+
+    def _fixed(self, name: str, templates: Sequence[RequestTemplate], namings: Sequence[Naming]) -> LoadPhase:
+        """A preparation: each template once."""
+        number = np.arange(len(templates), dtype=np.int32)
+        due_ns = constant(_PREPARATION_PER_S, len(templates))
+        return self._phase(
+            name, None, templates, Operations(due_ns, number, np.full_like(number, -1), tuple(namings))
+        )
+
+    def _phase(
+        self, name: str, stage: Stage | None, templates: Sequence[RequestTemplate], operations: Operations
+    ) -> LoadPhase:
+        return LoadPhase(
+            name=name,
+            stage=stage,
+            templates=tuple(templates),
+            operations=operations,
+            request_timeout_s=self._scenario.timeouts.request,
+        )
+
+
+_CANARY_NAMING = Naming(_CANARY_NAME, (_CANARY_NAMESPACE,))
+
+
+def _part(share: float, count: int) -> int:
+    """``share`` of ``count``, rounded; the tolerance lets 0.1 + 0.2 be 0.3."""
+    return min(int(share * count + 0.5 + 1e-9), count)
+
+
+def _columns(samples: Sequence[NDArray[np.int32]]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Template and index columns of samples that have one template each."""
+    template = np.repeat(np.arange(len(samples), dtype=np.int32), [len(sample) for sample in samples])
+    return template, np.concatenate([np.empty(0, np.int32), *samples])
+
+
+def _list_template(resource: Resource, form: str) -> RequestTemplate:
+    query, accept = LIST_FORMS[form]
+    return RequestTemplate("list", resource.id, "GET", resource.path() + query, accept=accept)
+
+
+def _read_template(resource: Resource) -> RequestTemplate:
+    return RequestTemplate("get", resource.id, "GET", resource.path("__NAMESPACE__", "__NAME__"))
+
+
+def _canary_template() -> RequestTemplate:
+    return RequestTemplate(
+        verb="patch",
+        resource=_CONFIG_MAPS.id,
+        method="PATCH",
+        path=_CONFIG_MAPS.path("__NAMESPACE__", "__NAME__"),
+        body=_json({"metadata": {"labels": {REVISION_LABEL: "__INDEX__"}}}),
+        content_type="application/merge-patch+json",
+    )
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
