@@ -23,7 +23,7 @@ build)
     while [ "$1" != -o ]; do shift; done
     out=$2
     shift 2
-    cut -f 4 "$here/packages" >&2
+    cut -f 1 "$here/packages" >&2
     for package in "$@"; do
         name=${{package##*/}}
         case $name in v[0-9]) name=${{package%/*}}; name=${{name##*/}} ;; esac
@@ -62,17 +62,17 @@ class FakeGo:
         self.set()
         source = home / "source.go"
         source.write_text("package p\n" * 1000)
-        self.packages(("fmt", "true"), ("example.com/a", "false"), ("example.com/b", "false"))
+        self.packages("fmt", "example.com/a", "example.com/b")
 
     def set(self, **settings: str) -> None:
         """Changes what ``go env`` says."""
         self.settings |= settings
         (self.home / "env.json").write_text(json.dumps(self.settings))
 
-    def packages(self, *packages: tuple[str, str], stale_reason: str = "build ID mismatch") -> None:
-        """Sets what the components are made of: import path, whether it is standard."""
-        lines = [f"p\t{std}\t{stale_reason}\t{path}\t{self.home}\tsource.go\n" for path, std in packages]
-        lines.append(f"main\tfalse\tbuild ID mismatch\texample.com/cmd\t{self.home}\tsource.go\n")
+    def packages(self, *import_paths: str, stale_reason: str = "build ID mismatch") -> None:
+        """Sets what the components are made of, besides a main package of each graph's own."""
+        lines = [f"{path}\t\tp\t{stale_reason}\t3\t{self.home}\tsource.go\n" for path in import_paths]
+        lines.append(f"example.com/cmd\tv1.0.0\tmain\tbuild ID mismatch\t9\t{self.home}\tsource.go\n")
         (self.home / "packages").write_text("".join(lines))
 
     def fail(self, command: str, words: str) -> None:

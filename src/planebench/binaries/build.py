@@ -33,10 +33,13 @@ class Package:
     """A package that a component is made of."""
 
     import_path: str
+    version: str
+    """Its module's version; empty for the standard library."""
     is_main: bool
-    is_standard: bool
     is_cached: bool
     """Whether Go's build cache holds it compiled, so that a build passes over it."""
+    dependencies: int
+    """How many packages it imports, directly or not."""
     source_bytes: int
 
 
@@ -61,6 +64,19 @@ def _escaped(path: str) -> str:
     return "".join(f"!{letter.lower()}" if letter.isupper() else letter for letter in path)
 
 
+_PACKAGE_LINE = "\t".join(
+    (
+        "{{.ImportPath}}",
+        "{{with .Module}}{{with .Replace}}{{.Version}}{{else}}{{.Version}}{{end}}{{end}}",
+        "{{.Name}}",
+        "{{.StaleReason}}",
+        "{{len .Deps}}",
+        "{{.Dir}}",
+        '{{join .GoFiles "\t"}}',
+    )
+)
+
+
 def list_packages(
     specs: Sequence[ComponentSpec],
     toolchain: Toolchain,
@@ -72,26 +88,25 @@ def list_packages(
 
     ``on_download`` is called for each module whose download begins. Raises ComponentError.
     """
-    fields = ("Name", "Standard", "StaleReason", "ImportPath", "Dir")
-    template = "\t".join(f"{{{{.{field}}}}}" for field in fields) + '\t{{join .GoFiles "\\t"}}'
 
     def on_line(line: str) -> None:
         if line.startswith("go: downloading "):
             on_download()
 
-    argv = ["list", "-deps", *BUILD_FLAGS, "-f", template, *(spec.package for spec in specs)]
+    argv = ["list", "-deps", *BUILD_FLAGS, "-f", _PACKAGE_LINE, *(spec.package for spec in specs)]
     output = _run_go(argv, specs, toolchain, on_line=on_line, on_tick=on_tick)
     return [_package(line) for line in output.splitlines()]
 
 
 def _package(line: str) -> Package:
-    name, standard, stale_reason, import_path, folder, *files = line.split("\t")
+    import_path, version, name, stale_reason, dependencies, folder, *files = line.split("\t")
     return Package(
         import_path=import_path,
+        version=version,
         is_main=name == "main",
-        is_standard=standard == "true",
         # Go's words for "compiled, in the build cache"; it gives no reason at all for what is up to date.
         is_cached=not stale_reason or stale_reason.startswith("not installed but available in build cache"),
+        dependencies=int(dependencies),
         source_bytes=sum((Path(folder) / file).stat().st_size for file in files if file),
     )
 
@@ -227,7 +242,7 @@ def _failure(specs: Sequence[ComponentSpec], toolchain: Toolchain, tail: Sequenc
     if "no space left on device" in words:
         text = (
             f"the disk is full while building {names}: free some space (a first build of everything takes about "
-            f"5 GB), or move Go's caches by GOCACHE and GOMODCACHE and planebench's by PLANEBENCH_CACHE"
+            f"8 GB), or move Go's caches by GOCACHE and GOMODCACHE and planebench's by PLANEBENCH_CACHE"
         )
     elif "read-only file system" in words or "permission denied" in words:
         text = (

@@ -32,8 +32,7 @@ ProgressListener = Callable[[BuildProgress], None]
 class Forecast:
     """Estimates the time left of a build from the share of its work that is done.
 
-    Work is measured in bytes of Go source, to which compile time is roughly proportional; a package's fixed cost
-    and a link are given as the bytes that would compile in the same time.
+    Work is measured in bytes of Go source: every other cost is given as the bytes that compile in the same time.
     """
 
     _MIN_ELAPSED_S = 5.0
