@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from planebench import units
 from planebench.planes import Plane
-from planebench.scenario.model import ObjectKind, Scenario
+from planebench.scenario.model import ObjectKind, Scenario, apportion
 
 KUBERNETES_COMPONENTS = ("etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager", "kwok")
 
@@ -53,6 +53,15 @@ def warnings(scenario: Scenario, plane: Plane) -> list[str]:
         found.append(
             f"workload.count: {count:,} objects, but the nodes hold {room:,} pods: the rest cannot be scheduled"
         )
+    sizes = apportion(count, [kind.share for kind in scenario.workload.objects])
+    for name, load in scenario.lifecycle.management.items():
+        offering = (
+            size
+            for kind, size in zip(scenario.workload.objects, sizes, strict=True)
+            if name in plane.workloads[kind.template].changes
+        )
+        if all(load.share * size < 0.5 for size in offering):
+            found.append(f"lifecycle.management.{name}: {units.format_share(load.share)} is not a single object")
     for slo in scenario.slos:
         smallest = scenario.workload.count * (100 - slo.percentile) / 100 if slo.percentile else 1
         if slo.percentile != 100 and smallest < 1:

@@ -24,6 +24,7 @@ _BOOLEAN = {"true": True, "True": True, "TRUE": True, "false": False, "False": F
 _INTEGER = re.compile(r"[-+]?[0-9]{1,300}", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", re.ASCII)
 _SPECIAL = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", re.ASCII)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _CORE_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "map", "seq")}
 
 
@@ -91,26 +92,37 @@ def _line(part: yaml.Event | yaml.Node) -> int:
 
 
 def _plain(node: yaml.Node, path: FieldPath, lines: dict[FieldPath, int]) -> Any:
-    line = _line(node)
-    lines.setdefault(path, line)
-    if node.tag not in _CORE_TAGS:
-        raise DocumentError(f"tags are not read: {node.tag}", line)
+    lines.setdefault(path, _line(node))
     if isinstance(node, yaml.SequenceNode):
+        _check_tag(node)
         return [_plain(item, (*path, number), lines) for number, item in enumerate(node.value)]
     if isinstance(node, yaml.MappingNode):
+        _check_tag(node)
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key_line = _line(key_node)
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise DocumentError("a key must be text", key_line)
-            key = key_node.value
+            key = _text(key_node)
             if key in result:
-                raise DocumentError(f"the key {key!r} stands twice", key_line)
-            lines[*path, key] = key_line
+                raise DocumentError(f"the key {key!r} stands twice", _line(key_node))
+            lines[*path, key] = _line(key_node)
             result[key] = _plain(value_node, (*path, key), lines)
         return result
-    plain = isinstance(node, yaml.ScalarNode) and node.style is None
-    return _scalar(node.value, line) if plain else node.value
+    text = _text(node)
+    return _scalar(text, _line(node)) if node.style is None else text  # type: ignore[attr-defined]
+
+
+def _text(node: yaml.Node) -> str:
+    _check_tag(node)
+    if not isinstance(node, yaml.ScalarNode):
+        raise DocumentError("a key must be text", _line(node))
+    text: str = node.value
+    if _SURROGATE.search(text):
+        raise DocumentError("half of a surrogate pair is no character", _line(node))
+    return text
+
+
+def _check_tag(node: yaml.Node) -> None:
+    if node.tag not in _CORE_TAGS:
+        raise DocumentError(f"tags are not read: {node.tag}", _line(node))
 
 
 def _scalar(text: str, line: int) -> Any:

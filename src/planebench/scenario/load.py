@@ -81,13 +81,23 @@ def parse(
     except ValidationError as error:
         source.fail_on(_problems(error))
         raise AssertionError("a validation error has at least one problem") from error
-    try:
-        plane = load_plane(scenario.plane, scenario.settings)
-    except UsageError as error:
-        source.fail_on([Problem(("plane",), str(error))])
-        raise
-    source.fail_on(check(scenario, plane))
+    source.fail_on(_check_with_plane(scenario))
     return scenario
+
+
+def _check_with_plane(scenario: Scenario) -> Iterator[Problem]:
+    try:
+        plane = load_plane(scenario.plane)
+    except (UsageError, OSError) as error:
+        yield Problem(("plane",), str(error))
+        return
+    if scenario.settings:
+        try:
+            plane = load_plane(scenario.plane, scenario.settings)
+        except UsageError as error:
+            yield Problem(("settings",), str(error))
+            return
+    yield from check(scenario, plane)
 
 
 def dump(scenario: Scenario) -> str:
@@ -134,6 +144,8 @@ def _place(name: str, line: int | None) -> str:
 
 def _read(path: Path, shown: str) -> str:
     try:
+        if not path.is_file() and path.exists():
+            raise UsageError(f"{shown}: is no file")
         data = path.read_bytes() if path.stat().st_size <= 4 * document.MAX_CHARACTERS else None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -234,7 +246,7 @@ def _resolve_files(data: dict[str, Any], folder: Path) -> Iterator[Problem]:
     """Put each ``file``'s object in its place, and make the plane's path absolute, all in ``data``."""
     plane = data.get("plane")
     if isinstance(plane, str) and "/" in plane:
-        data["plane"] = str((folder / plane).resolve())
+        data["plane"] = str((folder / plane).absolute())
     workload = data.get("workload")
     kinds = workload.get("objects") if isinstance(workload, dict) else None
     for number, kind in enumerate(kinds if isinstance(kinds, list) else []):
@@ -295,7 +307,7 @@ def _message(detail: ErrorDetails, path: FieldPath) -> str:
         case "finite_number":
             return "expected a finite number"
         case "string_type":
-            quote = ' (write it in quotes: "..." )' if isinstance(detail.get("input"), int | float) else ""
+            quote = " (write it in quotes)" if isinstance(detail.get("input"), int | float) else ""
             return f"expected text{got}{quote}"
         case "bool_type":
             return f"expected true or false{got}"

@@ -33,6 +33,7 @@ from planebench.scenario.values import (
     SecondsOrNone,
     Share,
     SLOBound,
+    shorten,
 )
 
 MAX_NODES = 5_000
@@ -64,7 +65,7 @@ class _Part(BaseModel):
 def _at_most(maximum: int, reason: str) -> Any:
     def check(value: Any) -> Any:
         if isinstance(value, int) and value > maximum:
-            raise ValueError(f"must be at most {maximum:,}, {reason}; got {value:,}")
+            raise ValueError(f"must be at most {maximum:,}, {reason}; got {shorten(value)}")
         return value
 
     return BeforeValidator(check)
@@ -99,7 +100,7 @@ class NodePool(_Part):
     name: Name = "node"
     """Names the nodes: `NAME-000000`, `NAME-000001`, ..."""
     count: Annotated[
-        int, _at_most(MAX_NODES, "the most nodes that Kubernetes supports in a cluster"), Field(ge=1, le=MAX_NODES)
+        int, Field(ge=1, le=MAX_NODES), _at_most(MAX_NODES, "the most that Kubernetes supports in a cluster")
     ]
     """How many nodes."""
     capacity: Mapping[str, Quantity] = Field(default_factory=_default_capacity)
@@ -169,14 +170,14 @@ class Workload(_Part):
 
     count: Annotated[
         int,
-        _at_most(MAX_OBJECTS, "the most pods that Kubernetes supports in a cluster"),
         Field(ge=1, le=MAX_OBJECTS),
+        _at_most(MAX_OBJECTS, "the most pods that Kubernetes supports in a cluster"),
     ]
     """How many objects in all."""
     namespaces: Annotated[
         int,
-        _at_most(MAX_NAMESPACES, "the most namespaces that Kubernetes supports in a cluster"),
         Field(ge=1, le=MAX_NAMESPACES),
+        _at_most(MAX_NAMESPACES, "the most that Kubernetes supports in a cluster"),
     ] = 1
     """Over how many namespaces they are spread, in turn: planebench-0, planebench-1, ..."""
     objects: Annotated[tuple[ObjectKind, ...], BeforeValidator(_as_tuple), Field(min_length=1, max_length=100)]
@@ -234,7 +235,7 @@ class Burst(_Part):
 
     pattern: Literal["burst"]
     """So many at once, then a pause."""
-    size: Annotated[int, _at_most(MAX_OBJECTS, "the largest workload"), Field(ge=1, le=MAX_OBJECTS)]
+    size: Annotated[int, Field(ge=1, le=MAX_OBJECTS), _at_most(MAX_OBJECTS, "the largest workload")]
     """How many objects are due at the same moment."""
     every: Seconds
     """The time from one burst to the next."""
@@ -286,7 +287,7 @@ Arrival = Annotated[
 class Creation(_Part):
     """The first stage: all objects are created; scheduling goes along with it."""
 
-    arrival: Arrival = Field(default_factory=lambda: Constant.model_validate({"rate": "20/s"}))
+    arrival: Arrival = Constant.model_construct(rate=20.0)
     """When the objects are due: `{pattern: constant, rate}`, `{pattern: poisson, rate}`,
     `{pattern: burst, size, every}` or `{pattern: ramp, start, end}`."""
 
@@ -433,7 +434,7 @@ class Scenario(_Part):
     """The scenario's name, for reports."""
     description: Annotated[str, Field(max_length=10_000)] = ""
     """What it is for, in a sentence or two."""
-    plane: Annotated[str, Field(min_length=1, max_length=1000)] = "core"
+    plane: Annotated[str, Field(min_length=1, max_length=4000)] = "core"
     """The control plane beside Kubernetes' own: core (none), kubevirt, or the path of a plane's folder, with a `/`
     in it and relative to the scenario's folder."""
     settings: Mapping[str, str | int | bool] = Field(default_factory=dict)
@@ -441,7 +442,7 @@ class Scenario(_Part):
     nodes: Annotated[tuple[NodePool, ...], BeforeValidator(_as_tuple), Field(min_length=1, max_length=100)]
     """The simulated nodes, in pools."""
     workload: Workload
-    """The objects that go through the lifecycle."""
+    """What is created, changed and deleted."""
     lifecycle: Lifecycle = Lifecycle()
     """The stages and their load."""
     limits: Limits = Limits()

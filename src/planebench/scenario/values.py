@@ -165,7 +165,7 @@ FlagValue = Annotated[
     WithJsonSchema({"type": ["string", "number", "boolean"], "description": "A flag's value."}),
 ]
 
-Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=40, examples=["standard"])]
+Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=40)]
 
 
 @dataclass(frozen=True, slots=True)
