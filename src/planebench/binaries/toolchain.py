@@ -22,6 +22,21 @@ _HONOURED_FLAGS = frozenset({"-p", "-modcacherw"})
 """What is kept of the user's GOFLAGS: the rest is about the user's own code and might break or change this one."""
 
 
+_CODE_SETTINGS = ("GOAMD64", "GOARM64", "GOEXPERIMENT", "GOFIPS140")
+"""What of Go's environment changes the generated code."""
+_ASKED = (
+    "GOROOT",
+    "GOVERSION",
+    "GOHOSTOS",
+    "GOHOSTARCH",
+    "GOFLAGS",
+    "GOCACHE",
+    "GOMODCACHE",
+    "GOPATH",
+    *_CODE_SETTINGS,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Toolchain:
     """A Go toolchain as it works in one module: Go may switch to the version which ``go.mod`` asks for."""
@@ -79,8 +94,9 @@ def _go_bin() -> Path | None:
 
 def _inspect(go: Path, module_dir: Path, fallback_caches: Path) -> Toolchain:
     environment = {**os.environ, "GOWORK": "off", "GO111MODULE": "on", "CGO_ENABLED": "0"}
+    # Asked for everything, `go env` wants a build cache and fails where it has no place for one.
     answer = subprocess.run(
-        [go, "env", "-json"], cwd=module_dir, env=environment, check=True, capture_output=True, text=True
+        [go, "env", "-json", *_ASKED], cwd=module_dir, env=environment, check=True, capture_output=True, text=True
     )
     env: dict[str, str] = json.loads(answer.stdout)
     # An empty variable would let the user's `go env -w` settings through.
@@ -92,8 +108,7 @@ def _inspect(go: Path, module_dir: Path, fallback_caches: Path) -> Toolchain:
     environment["GOMODCACHE"] = module_cache
     if not env["GOPATH"]:
         environment["GOPATH"] = str(fallback_caches / "go-path")
-    level = f"GO{env['GOHOSTARCH'].upper()}"
-    settings = {name: env.get(name, "") for name in (level, "GOEXPERIMENT", "GOFIPS140")}
+    settings = {name: env.get(name, "") for name in _CODE_SETTINGS}
     settings["platform"] = f"{env['GOHOSTOS']}/{env['GOHOSTARCH']}"
     return Toolchain(
         # The `go` that was found may be a starter, or one that switches to another toolchain.
