@@ -14,7 +14,7 @@ from pathlib import Path
 import filelock
 import platformdirs
 
-from planebench.binaries.artifact import Artifact, sha256_of
+from planebench.binaries.artifact import Artifact, Source, sha256_of
 from planebench.binaries.build import BUILD_FLAGS, linker_flags
 from planebench.binaries.component import ComponentSpec
 from planebench.binaries.toolchain import Toolchain
@@ -53,7 +53,9 @@ class BinaryCache:
     """
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        # Absolute, since Go runs in the module's folder.
+        self.root = root.expanduser().absolute()
+        self._reported: set[Path] = set()
 
     def find(self, spec: ComponentSpec, toolchain: Toolchain) -> Artifact | None:
         """The component's binary, its digest verified; None where there is none or it is damaged."""
@@ -64,21 +66,13 @@ class BinaryCache:
         try:
             record = json.loads((entry / _RECORD).read_bytes())
             if sha256_of(binary) == record["sha256"] and os.access(binary, os.X_OK):
-                return Artifact(
-                    name=spec.name,
-                    module=spec.module,
-                    version=spec.version,
-                    package=spec.package,
-                    path=binary,
-                    size_bytes=binary.stat().st_size,
-                    sha256=record["sha256"],
-                    source="cache",
-                    go_version=toolchain.version,
-                )
+                return _artifact(spec, toolchain, binary, record["sha256"], "cache")
             damage = "its digest or mode changed"
         except (OSError, ValueError, TypeError, KeyError) as error:
             damage = str(error)
-        logger.warning("the cached %s is damaged (%s): building it again; it was %s", spec.name, damage, binary)
+        if binary not in self._reported:
+            self._reported.add(binary)
+            logger.warning("the cached %s is damaged (%s), to be built again: %s", spec.name, damage, binary)
         return None
 
     @contextlib.contextmanager
@@ -125,17 +119,7 @@ class BinaryCache:
         with self._explained():
             staged.mkdir()
             binary.rename(staged / spec.name)
-            artifact = Artifact(
-                name=spec.name,
-                module=spec.module,
-                version=spec.version,
-                package=spec.package,
-                path=entry / spec.name,
-                size_bytes=(staged / spec.name).stat().st_size,
-                sha256=sha256_of(staged / spec.name),
-                source="go build",
-                go_version=toolchain.version,
-            )
+            sha256 = sha256_of(staged / spec.name)
             record = {
                 "name": spec.name,
                 "module": spec.module,
@@ -143,14 +127,14 @@ class BinaryCache:
                 "package": spec.package,
                 "go": toolchain.version,
                 "key": digest,
-                "sha256": artifact.sha256,
+                "sha256": sha256,
             }
             (staged / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
             entry.parent.mkdir(exist_ok=True)
             if entry.exists():  # a damaged one
                 entry.rename(work_dir / f"{spec.name}.damaged")
             staged.rename(entry)
-        return artifact
+            return _artifact(spec, toolchain, entry / spec.name, sha256, "go build")
 
     def _entry(self, spec: ComponentSpec, digest: str) -> Path:
         return self.root / "binaries" / f"{spec.name}-{spec.version}-{digest[:16]}"
@@ -166,6 +150,20 @@ class BinaryCache:
                 f"cannot write the cache folder {self.root}: {error.strerror or error}; "
                 "choose another with PLANEBENCH_CACHE"
             ) from error
+
+
+def _artifact(spec: ComponentSpec, toolchain: Toolchain, binary: Path, sha256: str, source: Source) -> Artifact:
+    return Artifact(
+        name=spec.name,
+        module=spec.module,
+        version=spec.version,
+        package=spec.package,
+        path=binary,
+        size_bytes=binary.stat().st_size,
+        sha256=sha256,
+        source=source,
+        go_version=toolchain.version,
+    )
 
 
 def _remove(folder: Path) -> None:
