@@ -1,4 +1,7 @@
+import gzip
+import json
 import re
+from importlib import resources
 
 import pytest
 
@@ -50,3 +53,9 @@ def test_kubernetes_stamps_its_version() -> None:
     assert flags.startswith("-s -w -X k8s.io/component-base/version.gitVersion=v1.37.2 ")
     assert "version.gitMajor=1 " in flags
     assert "version.gitMinor=37 " in flags
+
+
+def test_kubevirt_manifests_are_of_the_version_that_is_built() -> None:
+    version = spec("virt-controller").version
+    data = resources.files("planebench.planes.kubevirt") / f"manifests-{version}.json.gz"
+    assert json.loads(gzip.decompress(data.read_bytes()))["version"] == version
