@@ -90,8 +90,7 @@ class Taint(_Part):
     """What it does to pods that do not tolerate it."""
 
 
-def _default_capacity() -> dict[str, str]:
-    return {"cpu": "32", "memory": "256Gi", "pods": "110"}
+_CAPACITY = {"cpu": "32", "memory": "256Gi", "pods": "110"}
 
 
 class NodePool(_Part):
@@ -103,7 +102,7 @@ class NodePool(_Part):
         int, Field(ge=1, le=MAX_NODES), _at_most(MAX_NODES, "the most that Kubernetes supports in a cluster")
     ]
     """How many nodes."""
-    capacity: Mapping[str, Quantity] = Field(default_factory=_default_capacity)
+    capacity: Mapping[str, Quantity] = Field(_CAPACITY)
     """What each node offers, by resource name: cpu, memory and pods at least. All of it is allocatable."""
     labels: Mapping[str, str] = Field(default_factory=dict)
     """Labels of every node, beside those of the plane."""
@@ -117,7 +116,7 @@ class NodePool(_Part):
     def _can_hold_an_object(cls, capacity: Mapping[str, str]) -> Mapping[str, str]:
         for resource in ("cpu", "memory", "pods"):
             if resource not in capacity:
-                raise ValueError(f"needs {resource}, for instance {resource}: {_default_capacity()[resource]}")
+                raise ValueError(f"needs {resource}, for instance {resource}: {_CAPACITY[resource]}")
             if units.parse_quantity(capacity[resource]) <= 0:
                 raise ValueError(f"{resource} must be more than 0, or the node can hold no pod at all")
         if units.parse_quantity(capacity["pods"]) % 1:
