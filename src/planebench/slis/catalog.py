@@ -1,0 +1,359 @@
+"""Every service level indicator: its id, unit, definition and source of truth.
+
+The documentation's table is made from this one, and so are the checks of a scenario's SLOs. *due* is when the plan
+wanted a request to be sent; receipts are stamped by the kernel of the measuring machine. Both are on one clock; no
+time of any server enters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from planebench.model import Stage
+from planebench.results.document import Unit
+from planebench.scenario import SLO
+
+REQUESTS: Final = "requests.parquet"
+RECEIPTS: Final = "milestones.parquet"
+SCRAPES: Final = "scrapes"
+CLEANUP_CHECK: Final = "leftovers.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What an indicator is.
+
+    Indicators have parts: ``creation.response.pods`` is the part of ``creation.response`` for one resource;
+    ``parts`` names what they go by, in the id's order.
+    """
+
+    id: str
+    title: str
+    """Short, for tables that name the stage already."""
+    unit: Unit
+    stage: Stage | None
+    """None: preparation, or a component."""
+    definition: str
+    source: str
+    parts: str = ""
+    single: bool = False
+    """A single value; others are distributions, of which a percentile is asked."""
+
+    def part(self, *names: str) -> str:
+        """The id of a part: names in lower case, with what an id cannot hold as a dash."""
+        return ".".join((self.id, *(_id_part(name) for name in names)))
+
+
+def _id_part(name: str) -> str:
+    return "".join(sign if sign.isalnum() or sign in "_.-" else "-" for sign in name.lower())
+
+
+_DEFINITIONS: Final = (
+    # --- preparation
+    Definition(
+        "nodes.ready",
+        "node ready",
+        "s",
+        None,
+        "from a node's creation due to the receipt of its Ready condition",
+        f"{REQUESTS}, {RECEIPTS}",
+    ),
+    # --- creation
+    Definition(
+        "creation.response",
+        "response",
+        "s",
+        Stage.CREATION,
+        "from a creation due to the receipt of its 2xx answer: what a user waits; a request sent late counts from "
+        "its due time",
+        REQUESTS,
+        parts="resource",
+    ),
+    Definition(
+        "creation.service",
+        "service",
+        "s",
+        Stage.CREATION,
+        "from a creation sent to the receipt of its 2xx answer: what the API server takes",
+        REQUESTS,
+        parts="resource",
+    ),
+    Definition(
+        "creation.seen",
+        "seen by a watch",
+        "s",
+        Stage.CREATION,
+        "from a creation due to the receipt of the object's ADDED event",
+        f"{REQUESTS}, {RECEIPTS}",
+    ),
+    Definition(
+        "creation.startup",
+        "startup",
+        "s",
+        Stage.CREATION,
+        "from a creation due to the receipt that shows the object up: in the milestone that its workload names so",
+        f"{REQUESTS}, {RECEIPTS}",
+        parts="kind",
+    ),
+    Definition(
+        "creation.reached",
+        "objects up",
+        "share",
+        Stage.CREATION,
+        "objects that came up before their deletion, of all planned ones",
+        f"{REQUESTS}, {RECEIPTS}",
+        single=True,
+    ),
+    # --- scheduling
+    Definition(
+        "scheduling.latency",
+        "until bound",
+        "s",
+        Stage.SCHEDULING,
+        "from an object's creation due to the receipt of its pod with a node's name; where the pod belongs to "
+        "another object, from that one's creation due",
+        f"{REQUESTS}, {RECEIPTS}",
+        parts="kind",
+    ),
+    Definition(
+        "scheduling.pod",
+        "pod until bound",
+        "s",
+        Stage.SCHEDULING,
+        "from the receipt of a pod's ADDED event to the receipt of its node's name: the scheduler's part",
+        RECEIPTS,
+    ),
+    Definition(
+        "scheduling.throughput",
+        "binds, sustained",
+        "/s",
+        Stage.SCHEDULING,
+        "binds per second from the 10th to the 90th percent of all first binds",
+        RECEIPTS,
+        single=True,
+    ),
+    Definition(
+        "scheduling.throughput_peak",
+        "binds, peak",
+        "/s",
+        Stage.SCHEDULING,
+        "the most first binds in any window of one second",
+        RECEIPTS,
+        single=True,
+    ),
+    Definition(
+        "scheduling.distribution",
+        "pods per node",
+        "count",
+        Stage.SCHEDULING,
+        "first pods by node, over all nodes that take them, those without any included; nodes with a NoSchedule "
+        "or NoExecute taint count only where pods are on them",
+        RECEIPTS,
+    ),
+    Definition(
+        "scheduling.distribution_cv",
+        "variation",
+        "ratio",
+        Stage.SCHEDULING,
+        "standard deviation / mean of pods per node: 0 is even; random placement gives sqrt((nodes - 1) / pods)",
+        RECEIPTS,
+        single=True,
+    ),
+    Definition(
+        "scheduling.distribution_jain",
+        "Jain's index",
+        "ratio",
+        Stage.SCHEDULING,
+        "(sum x)^2 / (nodes * sum x^2) of pods per node: 1 is even, 1 / nodes is all on one",
+        RECEIPTS,
+        single=True,
+    ),
+    # --- management
+    Definition(
+        "management.running",
+        "running",
+        "s",
+        Stage.MANAGEMENT,
+        "from a creation due to the receipt that shows the object running",
+        f"{REQUESTS}, {RECEIPTS}",
+        parts="kind",
+    ),
+    Definition(
+        "management.ready",
+        "ready",
+        "s",
+        Stage.MANAGEMENT,
+        "from a creation due to the receipt that shows the object ready",
+        f"{REQUESTS}, {RECEIPTS}",
+        parts="kind",
+    ),
+    Definition(
+        "management.transition",
+        "transition",
+        "s",
+        Stage.MANAGEMENT,
+        "from the receipt of one milestone of an object's startup to the receipt of the next one, of the first "
+        "object of each number; 0 where one event shows both",
+        RECEIPTS,
+        parts="watch, milestones",
+    ),
+    Definition(
+        "management.response",
+        "response",
+        "s",
+        Stage.MANAGEMENT,
+        "from a change due to the receipt of its 2xx answer",
+        REQUESTS,
+        parts="change",
+    ),
+    Definition(
+        "management.change",
+        "change in effect",
+        "s",
+        Stage.MANAGEMENT,
+        "from a change due to the receipt that shows its effect, as the plane names it: a new revision at the "
+        "object or its pod, the object's end, or a successor (another UID of the same number) that is up",
+        f"{REQUESTS}, {RECEIPTS}",
+        parts="change",
+    ),
+    # --- monitoring
+    Definition(
+        "monitoring.list",
+        "LIST",
+        "s",
+        Stage.MONITORING,
+        "from a LIST due to the receipt of its answer's last byte",
+        REQUESTS,
+        parts="resource, form",
+    ),
+    Definition(
+        "monitoring.list_bytes",
+        "LIST size",
+        "bytes",
+        Stage.MONITORING,
+        "bytes of a LIST's answer, as received",
+        REQUESTS,
+        parts="resource, form",
+    ),
+    Definition(
+        "monitoring.read",
+        "GET",
+        "s",
+        Stage.MONITORING,
+        "from a single object's GET due to the receipt of its answer",
+        REQUESTS,
+    ),
+    Definition(
+        "monitoring.write",
+        "canary write",
+        "s",
+        Stage.MONITORING,
+        "from a canary write due to the receipt of its 2xx answer",
+        REQUESTS,
+    ),
+    Definition(
+        "monitoring.canary",
+        "watch staleness",
+        "s",
+        Stage.MONITORING,
+        "from the receipt of a canary write's answer to the receipt of its watch event; below zero where the "
+        "event came first, which is possible and kept",
+        f"{REQUESTS}, {RECEIPTS}",
+    ),
+    Definition(
+        "monitoring.node_health",
+        "nodes ready",
+        "share",
+        Stage.MONITORING,
+        "nodes that the API server has told as Ready, of all nodes played",
+        RECEIPTS,
+        single=True,
+    ),
+    # --- cleanup
+    Definition(
+        "cleanup.response",
+        "response",
+        "s",
+        Stage.CLEANUP,
+        "from a deletion due to the receipt of its 2xx answer",
+        REQUESTS,
+        parts="resource",
+    ),
+    Definition(
+        "cleanup.deleting",
+        "marked as deleting",
+        "s",
+        Stage.CLEANUP,
+        "from a deletion due to the receipt of the object's deletionTimestamp, or of its end if that comes first",
+        f"{REQUESTS}, {RECEIPTS}",
+    ),
+    Definition(
+        "cleanup.deleted",
+        "deleted",
+        "s",
+        Stage.CLEANUP,
+        "from a deletion due to the receipt of the object's DELETED event",
+        f"{REQUESTS}, {RECEIPTS}",
+        parts="watch",
+    ),
+    Definition(
+        "cleanup.gone",
+        "all of it gone",
+        "s",
+        Stage.CLEANUP,
+        "from a deletion due to the last DELETED event of the object and of all that it had given rise to",
+        f"{REQUESTS}, {RECEIPTS}",
+    ),
+    Definition(
+        "cleanup.leftovers",
+        "leftovers",
+        "count",
+        Stage.CLEANUP,
+        "objects of the run that the API server still lists after the cleanup",
+        CLEANUP_CHECK,
+        single=True,
+    ),
+)
+
+CATALOG: Final[dict[str, Definition]] = {definition.id: definition for definition in _DEFINITIONS}
+
+
+def find(sli: str) -> Definition | None:
+    """The definition of an indicator, or of the one that it is a part of."""
+    if sli in CATALOG:
+        return CATALOG[sli]
+    owners = [entry for entry in _DEFINITIONS if entry.parts and sli.startswith(f"{entry.id}.")]
+    return max(owners, key=lambda entry: len(entry.id)) if owners else None
+
+
+def check(slos: Iterable[SLO]) -> Iterator[str]:
+    """What is wrong with a scenario's SLOs, one line each: unknown indicators, wrong units, no percentile."""
+    for number, slo in enumerate(slos):
+        where = f"slos[{number}]"
+        definition = find(slo.sli)
+        if definition is None:
+            yield f"{where}.sli: there is no indicator {slo.sli!r}; see docs/results.md for all of them"
+            continue
+        for name, bound in (("max", slo.max), ("min", slo.min)):
+            if bound is not None and not _fits(bound.unit, definition.unit):
+                yield f"{where}.{name}: {slo.sli} is {_UNIT_WORDS[definition.unit]}, {bound} is not"
+        if definition.single and slo.percentile is not None:
+            yield f"{where}.percentile: {slo.sli} is a single value and has no percentiles"
+        if not definition.single and slo.percentile is None:
+            yield f"{where}: {slo.sli} is a distribution: give a percentile, for instance percentile: 99"
+
+
+_UNIT_WORDS: Final[dict[Unit, str]] = {
+    "s": "a duration",
+    "/s": "a rate",
+    "share": "a share",
+    "bytes": "a size",
+    "count": "a number",
+    "ratio": "a number",
+}
+
+
+def _fits(bound: str, unit: Unit) -> bool:
+    return bound == (unit if unit not in ("count", "ratio") else "") or (unit == "bytes" and bound == "")
