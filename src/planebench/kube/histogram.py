@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
+from itertools import accumulate
 from typing import Final
 
 _SUB_BITS: Final = 5
@@ -33,19 +35,14 @@ class Histogram:
 
     def quantile(self, q: float) -> int:
         """The upper end of the bucket that holds the quantile; the maximum for the highest; 0 where empty."""
-        rank = q * self.count
-        seen = 0
-        for bucket, n in enumerate(self._counts):
-            if not n:
-                continue
-            seen += n
-            if seen >= rank:
-                if bucket < _SUB:
-                    return bucket
-                shift = (bucket >> _SUB_BITS) - 1
-                low = (bucket - (shift << _SUB_BITS)) << shift
-                return min(low + (1 << shift) - 1, self.maximum)
-        return self.maximum
+        if not self.count:
+            return 0
+        bucket = bisect_left(list(accumulate(self._counts)), max(q * self.count, 1))
+        if bucket < _SUB:
+            return bucket
+        shift = (bucket >> _SUB_BITS) - 1
+        low = (bucket - (shift << _SUB_BITS)) << shift
+        return min(low + (1 << shift) - 1, self.maximum)
 
     def summary_ms(self) -> dict[str, float]:
         """p50, p99, max in milliseconds; empty where nothing was counted."""

@@ -56,13 +56,9 @@ class ReplyParser:
         return self._state == _COMPLETE
 
     def header(self, name: str) -> str | None:
-        """A header's value, or None."""
-        key = b"\r\n" + name.lower().encode() + b":"
-        start = self._head.lower().find(key)
-        if start < 0:
-            return None
-        start += len(key)
-        return self._head[start : self._head.find(b"\r\n", start)].strip().decode("latin-1")
+        """A header's value in lower case, or None."""
+        value = _field(self._head.lower(), b"\r\n" + name.lower().encode() + b":")
+        return None if value is None else value.decode("latin-1")
 
     def take(self) -> list[bytes]:
         """The pieces of the body that have arrived since the last call."""
@@ -105,9 +101,16 @@ class ReplyParser:
                 if line_end < 0:
                     self._wait(data, position)
                     break
-                self._left = _chunk_size(data[position:line_end])
+                size = _chunk_size(data[position:line_end])
                 position = line_end + 2
-                state = _CHUNK_DATA if self._left else _TRAILERS
+                chunk_end = position + size
+                if size and chunk_end + 2 <= end and data[chunk_end : chunk_end + 2] == b"\r\n":  # a whole one
+                    if self._keep:
+                        self._body.append(data[position:chunk_end])
+                    position = chunk_end + 2
+                    continue
+                self._left = size
+                state = _CHUNK_DATA if size else _TRAILERS
             elif state == _CHUNK_END:
                 if end - position < 2:
                     self._wait(data, position)
@@ -159,26 +162,34 @@ class ReplyParser:
             self._keep = True
         if status in (204, 304):
             return _COMPLETE
-        if b"\r\ntransfer-encoding:" in lower:
-            if (self.header("transfer-encoding") or "").lower() != "chunked":
+        coding = _field(lower, b"\r\ntransfer-encoding:")
+        if coding is not None:
+            if coding != b"chunked":
                 raise ProtocolError("only chunked transfer coding is understood")
             return _CHUNK_SIZE
-        length = self.header("content-length") if b"\r\ncontent-length:" in lower else None
+        length = _field(lower, b"\r\ncontent-length:")
         if length is None:
             self.closing = True
             return _UNTIL_CLOSE
-        if not (length.isascii() and length.isdigit()):
-            raise ProtocolError(f"no length: Content-Length: {length}")
+        if not length.isdigit():
+            raise ProtocolError(f"no length: Content-Length: {length!r}")
         self._left = int(length)
         return _LENGTH if self._left else _COMPLETE
 
 
+def _field(head: bytes, key: bytes) -> bytes | None:
+    start = head.find(key)
+    if start < 0:
+        return None
+    start += len(key)
+    return head[start : head.find(b"\r\n", start)].strip()
+
+
 def _chunk_size(line: bytes) -> int:
-    digits = line.split(b";", 1)[0].strip()
+    digits = line if line.isalnum() else line.split(b";", 1)[0].strip()
     try:
-        size = int(digits, 16)
+        if digits.isalnum():  # int() takes signs and underscores, too
+            return int(digits, 16)
     except ValueError:
-        size = -1
-    if size < 0 or not digits.isalnum():
-        raise ProtocolError(f"no chunk size: {line[:40]!r}")
-    return size
+        pass
+    raise ProtocolError(f"no chunk size: {line[:40]!r}")

@@ -20,8 +20,7 @@ _SO_TIMESTAMPNS: Final = 35
 _STAMP: Final = struct.Struct("qq")
 _ANCILLARY_BYTES: Final = socket.CMSG_SPACE(_STAMP.size)
 _RECEIVE_BYTES: Final = 256 * 1024
-_RECORD_BYTES: Final = 16 * 1024
-"""The longest TLS record's plain text: RFC 8446, 5.1."""
+_CLOSED: Final = "closed by the server"
 
 _buffer = bytearray(_RECEIVE_BYTES)
 _view = memoryview(_buffer)
@@ -210,32 +209,33 @@ class Connection:
     def _decrypt(self, stamp: int, now: int) -> None:
         incoming = self._incoming
         read = self._session.read
-        feed = self.parser.feed
-        news = False
+        parts: list[bytes] = []
+        ended = ""
         try:
-            while incoming.pending:
-                feed(read(_RECORD_BYTES))
-                news = True
+            while pending := incoming.pending:
+                parts.append(read(pending))  # one record; its plain text is shorter than itself
         except ssl.SSLWantReadError:
-            pass
+            pass  # the record's rest has not arrived
         except ssl.SSLZeroReturnError:
-            if news:
-                self._handler.received(self, stamp, now)
-            self._end(now)
-            return
+            ended = _CLOSED
         except ssl.SSLError as error:
-            self._lose(_tls_reason(error))
-            return
-        except ProtocolError as error:
-            self._lose(str(error))
-            return
-        if news:
+            ended = _tls_reason(error)
+        if parts:
+            try:
+                self.parser.feed(parts[0] if len(parts) == 1 else b"".join(parts))
+            except ProtocolError as error:
+                self._lose(str(error))
+                return
             self._handler.received(self, stamp, now)
+        if ended == _CLOSED:
+            self._end(now)
+        elif ended:
+            self._lose(ended)
 
     def _end(self, now: int) -> None:
         if self._socket.fileno() >= 0 and self.is_open and self.parser.end_of_stream():
             self._handler.received(self, now, now)
-        self._lose("closed by the server")
+        self._lose(_CLOSED)
 
 
 def _tls_reason(error: ssl.SSLError) -> str:

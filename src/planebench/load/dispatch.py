@@ -456,7 +456,8 @@ class Dispatcher:
             phase.answered += 1
         if done_ns >= 0:
             phase.responses.add(done_ns - request.due_ns)
-        self._maybe_executed()
+        if phase.next == phase.planned:
+            self._maybe_executed()
 
     def _maybe_executed(self) -> None:
         phase = self.phase

@@ -45,7 +45,7 @@ from planebench.observe import watches
 from planebench.observe.records import Records
 
 _PR_SET_PDEATHSIG: Final = 1
-_BATCH_NS: Final = 2_000_000
+_BATCH_NS: Final = int(float(os.environ.get("PB_BATCH", "2")) * 1e6)
 _REPORT_S: Final = 0.2
 _IDLE_REPORT_NS: Final = 1_000_000_000
 _SPILL_S: Final = 1.0

@@ -1,7 +1,7 @@
 """Milestones as a pure reducer: watch events in, milestones out.
 
 The rules of a :class:`~planebench.model.WatchSpec` are compiled to a msgspec type that has the needed fields and
-no others; every leaf stays raw JSON, so that decoding costs microseconds and no value can be of a wrong type.
+no others; the leaves may be of any type, so that decoding costs microseconds and cannot fail for an odd value.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -27,11 +27,18 @@ INDEX_LABEL: Final = "planebench.dev/index"
 _RECENT_REVISIONS: Final = 32
 """How many revisions' counts are kept for progress; a canary makes new ones for ever."""
 
-_EMPTY: Final = frozenset((b"", b'""', b"null", b"{}", b"[]"))
-_TOKEN: Final = re.compile(r'\.?([^.\[\]"]+)|\["([^"\[\]]+)"\]|\[([^"\[\]]+)\]')
+_META: Final = (
+    "metadata.uid",
+    "metadata.resourceVersion",
+    "metadata.deletionTimestamp",
+    "metadata.namespace",
+    "metadata.name",
+    f'metadata.labels["{INDEX_LABEL}"]',
+)
+"""What is read of every object: the first values of each."""
+_UID, _VERSION, _DELETION, _NAMESPACE, _NAME, _INDEX = range(len(_META))
 
-Leaf = Callable[[Any], bytes]
-"""Reads a field of a decoded object as raw JSON; empty where the object has none."""
+_TOKEN: Final = re.compile(r'\.?([^.\[\]"]+)|\["([^"\[\]]+)"\]|\[([^"\[\]]+)\]')
 
 
 # --- field paths -------------------------------------------------------------------------------------------
@@ -78,123 +85,140 @@ class _Node:
 
     fields: dict[str, _Node] = field(default_factory=dict)
     items: _Node | None = None
+    read: bool = False
+    """The field itself is somebody's value, not only on the way to one."""
 
     def add(self, steps: Sequence[Step], path: str) -> None:
         node = self
         for step in steps:
             if isinstance(step, Item):
-                if node.fields:
-                    raise UsageError(
-                        f"field path {path!r}: another path reads the same field as a map, not a list"
-                    )
-                node.items = node.items or _Node()
-                node = node.items
+                node.items = node = node.items or _Node()
             else:
-                if node.items is not None:
-                    raise UsageError(
-                        f"field path {path!r}: another path reads the same field as a list, not a map"
-                    )
                 node = node.fields.setdefault(step, _Node())
+        node.read = True
+
+    def check(self, path: str) -> None:
+        """Raises UsageError where one path ends at a map that another path goes through."""
+        if self.fields and (self.items is not None or (self.read and path and not path.endswith("]"))):
+            raise UsageError(f"field path {path!r}: another path reads the same field deeper, or as a list")
+        for key, child in self.fields.items():
+            child.check(f"{path}.{key}" if path else key)
+        if self.items is not None:
+            self.items.check(f"{path}[]")
+
+    def struct(self, name: str, *, item: bool = False) -> type[msgspec.Struct]:
+        """The partial type: immutable, so that missing maps share one empty default."""
+        fields: list[tuple[str, Any, Any]] = [("type", str, "")] if item else []
+        for number, child in enumerate(self.fields.values()):
+            if child.items is not None:
+                items = child.items.struct("Item", item=True)
+                fields.append((f"f{number}", list[items] | None, ()))  # type: ignore[valid-type]
+            elif child.fields:
+                inner = child.struct("Map")
+                fields.append((f"f{number}", inner | None, inner()))
+            else:
+                fields.append((f"f{number}", Any, None))
+        names = {f"f{number}": key for number, key in enumerate(self.fields)}
+        return msgspec.defstruct(name, fields, rename=names, gc=False, frozen=True)
+
+    def attributes(self, steps: Sequence[Step]) -> str:
+        """The attribute path of the steps, as :func:`operator.attrgetter` takes it."""
+        node, names = self, []
+        for step in steps:
+            names.append(f"f{list(node.fields).index(str(step))}")
+            node = node.fields[str(step)]
+        return ".".join(names)
 
 
 class ObjectType:
-    """The partial type of an object that has the given field paths, and the readers of its fields."""
+    """The partial type of an object that has the given field paths, read in one go.
+
+    Raises:
+        UsageError: a path is malformed, or two of them contradict each other.
+    """
 
     def __init__(self, paths: Iterable[str]) -> None:
         self._root = _Node()
         self._steps = {path: parse_path(path) for path in paths if path}
         for path, steps in self._steps.items():
             self._root.add(steps, path)
-        self.type: type[msgspec.Struct] = _struct(self._root, "Object")
+        self._root.check("")
+        self.type = self._root.struct("Object")
+        self._lists = {path: _until_item(steps) for path, steps in self._steps.items()}
+        self._positions = {steps: number for number, steps in enumerate(dict.fromkeys(self._lists.values()))}
+        self._attributes = [self._root.attributes(steps) for steps in self._positions]
+        self._get: Callable[[Any], tuple[Any, ...]] = attrgetter(*self._attributes, *self._attributes[:1])
 
-    def leaf(self, path: str) -> Leaf:
-        """A reader of one of the paths, from an instance of :attr:`type`."""
-        if not path:
-            return lambda _: b""
-        return _leaf(self._root, self._steps[path])
+    def position(self, path: str) -> int:
+        """Where :meth:`values` has the path's value, or the list that its item is in."""
+        return self._positions[self._lists[path]]
+
+    def pick(self, path: str) -> Callable[[Any], Any] | None:
+        """What takes the path's value out of the list at its position; None where the value itself is there."""
+        steps, before = self._steps[path], self._lists[path]
+        if len(steps) == len(before):
+            return None
+        node = self._root
+        for step in before:
+            node = node.fields[str(step)]
+        wanted, rest = cast(Item, steps[len(before)]).type, steps[len(before) + 1 :]
+        if any(isinstance(step, Item) for step in rest):
+            raise UsageError(f"no field path: {path!r} (a list within a list)")
+        get = attrgetter(node.items.attributes(rest)) if node.items is not None and rest else attrgetter("type")
+
+        def pick(items: Any) -> Any:
+            for item in items or ():
+                if item.type == wanted:
+                    return get(item)
+            return None
+
+        return pick
+
+    def values(self, obj: Any) -> tuple[Any, ...]:
+        """The values of an instance of :attr:`type`; None for what it has not."""
+        try:
+            return self._get(obj)
+        except AttributeError:  # a map on the way is null
+            return tuple(_follow(obj, attributes) for attributes in self._attributes)
 
 
-def _struct(node: _Node, name: str, *, item: bool = False) -> type[msgspec.Struct]:
-    fields: list[tuple[str, Any, Any]] = []
-    names: dict[str, str] = {}
-    if item:
-        fields.append(("type", str, ""))
-    for number, (key, child) in enumerate(node.fields.items()):
-        attribute = f"f{number}"
-        names[attribute] = key
-        if child.items is not None:
-            fields.append((attribute, list[_struct(child.items, "Item", item=True)] | None, ()))  # type: ignore[misc]
-        elif child.fields:
-            fields.append((attribute, _struct(child, "Map") | None, None))
-        else:
-            fields.append((attribute, msgspec.Raw, msgspec.Raw()))
-    return msgspec.defstruct(name, fields, rename=names, gc=False, frozen=True)
-
-
-def _leaf(node: _Node, steps: Sequence[Step]) -> Leaf:
-    attributes: list[str] = []
+def _until_item(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     for number, step in enumerate(steps):
         if isinstance(step, Item):
-            inner = _leaf(node.items or _Node(), steps[number + 1 :])
-            return _item_leaf(attrgetter(".".join(attributes)), step.type, inner)
-        attributes.append(f"f{list(node.fields).index(step)}")
-        node = node.fields[step]
-    if not attributes:
-        return lambda _: b"true"  # a list item as such: its presence
-    get = attrgetter(".".join(attributes))
-    if node.fields or node.items is not None:  # read deeper by another path: here only its presence counts
-        return lambda obj: b"true" if _get(get, obj) else b""
-
-    def leaf(obj: Any) -> bytes:
-        try:
-            return bytes(get(obj))
-        except AttributeError:  # a map on the way is missing
-            return b""
-
-    return leaf
+            return steps[:number]
+    return steps
 
 
-def _get(get: Callable[[Any], Any], obj: Any) -> Any:
-    try:
-        return get(obj)
-    except AttributeError:
-        return None
+def _follow(obj: Any, attributes: str) -> Any:
+    for attribute in attributes.split("."):
+        obj = getattr(obj, attribute, None)
+    return obj
 
 
-def _item_leaf(get: Callable[[Any], Any], wanted: str, inner: Leaf) -> Leaf:
-    def leaf(obj: Any) -> bytes:
-        for item in _get(get, obj) or ():
-            if item.type == wanted:
-                return inner(item)
-        return b""
-
-    return leaf
-
-
-def text(raw: bytes) -> str:
-    """A raw JSON scalar as text; empty for what is missing or null."""
-    if raw in _EMPTY:
+def text(value: Any) -> str:
+    """A decoded JSON scalar as the API server would write it, without quotes; empty for none."""
+    if value is None:
         return ""
-    if raw[:1] == b'"':
-        return str(msgspec.json.decode(raw)) if b"\\" in raw else raw[1:-1].decode()
-    return raw.decode()
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def present(value: Any) -> bool:
+    """Neither missing nor null nor empty; zero and false are values."""
+    return bool(value) or value == 0
 
 
 def _compile(rule: MilestoneRule, types: ObjectType) -> Callable[[Any], bool]:
-    if not rule.field:
-        return lambda _: True
-    leaf = types.leaf(rule.field)
-    values = (*((rule.equals,) if rule.equals is not None else ()), *rule.one_of)
-    if not values:
-        return lambda obj: leaf(obj) not in _EMPTY
-    accepted = frozenset(values)
-    plain = frozenset(value.encode() for value in values) | {msgspec.json.encode(value) for value in values}
-
-    def holds(obj: Any) -> bool:
-        raw = leaf(obj)
-        return raw in plain or (b"\\" in raw and text(raw) in accepted)
-
-    return holds
+    pick = types.pick(rule.field)
+    if rule.equals is None and not rule.one_of:
+        return present if pick is None else lambda items: present(pick(items))
+    accepted: set[Any] = {rule.equals, *rule.one_of} - {None}
+    for value in [*accepted]:
+        try:  # a number or boolean, as JSON has it
+            accepted.add(msgspec.json.decode(value, type=int | float | bool))
+        except msgspec.MsgspecError:
+            continue
+    test = frozenset(accepted).__contains__
+    return test if pick is None else lambda items: test(pick(items))
 
 
 # --- the reducer -------------------------------------------------------------------------------------------
@@ -209,10 +233,10 @@ class Tracked:
         self.number = number
         self.namespace = namespace
         self.name = name
-        self.owner = b""
-        self.node = b""
-        self.revision = b""
-        self.version = b""
+        self.owner = ""
+        self.node = ""
+        self.revision = ""
+        self.version = ""
         self.reached = 0
         """Bits of the milestones that it has reached."""
         self.holding = 0
@@ -240,8 +264,8 @@ class Change:
     def __init__(self) -> None:
         self.number = -1
         """The object's number; -1 for a bookmark."""
-        self.version = b""
-        """The object's resourceVersion, raw JSON."""
+        self.version = ""
+        """The object's resourceVersion."""
         self.milestones: list[str] = []
         """Milestones reached for the first time."""
         self.description: Description | None = None
@@ -260,43 +284,25 @@ class Reducer:
     """
 
     def __init__(self, spec: WatchSpec, numbers: Iterator[int] | None = None) -> None:
-        self.spec = spec
-        self.alive: dict[bytes, Tracked] = {}
-        index_path = f'metadata.labels["{INDEX_LABEL}"]'
-        meta = {
-            key: f"metadata.{key}" for key in ("uid", "namespace", "name", "resourceVersion", "deletionTimestamp")
-        }
-        types = ObjectType(
-            dict.fromkeys(
-                [
-                    *meta.values(),
-                    index_path,
-                    *(rule.field for rule in spec.milestones),
-                    spec.owner_field,
-                    spec.node_field,
-                    spec.revision_field,
-                ]
-            )
-        )
+        self.alive: dict[str, Tracked] = {}
+        """UID -> object."""
+        rules = [rule for rule in spec.milestones if rule.name not in (ADDED, DELETING, DELETED)]
+        extra = (spec.owner_field, spec.node_field, spec.revision_field)
+        types = ObjectType([*_META, *extra, *(rule.field for rule in rules)])
         self.object_type = types.type
-        self._uid = types.leaf(meta["uid"])
-        self._namespace = types.leaf(meta["namespace"])
-        self._name = types.leaf(meta["name"])
-        self._version = types.leaf(meta["resourceVersion"])
-        self._deletion = types.leaf(meta["deletionTimestamp"])
-        self._index = types.leaf(index_path)
-        self._owner = types.leaf(spec.owner_field)
-        self._node = types.leaf(spec.node_field)
-        self._revision = types.leaf(spec.revision_field)
-        self._follows = bool(spec.owner_field or spec.node_field)
-        self._numbers = itertools.count() if numbers is None else numbers
+        self._values = types.values
         self._rules = tuple(
-            (1 << bit, rule.name, _compile(rule, types))
-            for bit, rule in enumerate(spec.milestones)
-            if rule.name not in (ADDED, DELETING, DELETED)
+            (1 << bit, rule.name, types.position(rule.field), _compile(rule, types))
+            for bit, rule in enumerate(rules)
+            if rule.field
         )
-        self._deleting = 1 << len(spec.milestones)
-        self._holding = dict.fromkeys((name for _, name, _ in self._rules), 0)
+        self._always = sum(1 << bit for bit, rule in enumerate(rules) if not rule.field)
+        self._names = tuple((1 << bit, rule.name) for bit, rule in enumerate(rules))
+        self._deleting = 1 << len(rules)
+        self._extra = tuple((types.position(path), types.pick(path)) if path else None for path in extra)
+        self._follows = any(self._extra)
+        self._numbers = itertools.count() if numbers is None else numbers
+        self._holding = dict.fromkeys((rule.name for rule in rules), 0)
         self._reached = dict.fromkeys((ADDED, *self._holding, DELETING, DELETED), 0)
         self._revisions: dict[str, int] = {}
         self._change = Change()
@@ -311,50 +317,43 @@ class Reducer:
         """milestone -> how many of the existing objects its rule holds for now."""
         return {ADDED: len(self.alive), **self._holding}
 
+    def uid(self, obj: Any) -> str:
+        """An object's UID, the key of :attr:`alive`."""
+        return str(self._values(obj)[_UID])
+
+    def version(self, obj: Any) -> str:
+        """An object's resourceVersion."""
+        return str(self._values(obj)[_VERSION] or "")
+
     def listed(self, obj: Any) -> Change:
         """An object of the initial LIST: what already holds was reached before, at an unknown time."""
-        change = self.added(obj)
-        tracked = self.alive[self._uid(obj)]
+        values = self._values(obj)
+        known = self.alive.get(values[_UID])
+        if known is not None:  # the LIST was begun anew
+            return self._update(known, values)
+        change = self._appear(values)
+        tracked = self.alive[values[_UID]]
         for name in change.milestones:
             self._uncount(name)
-        tracked.reached = tracked.holding | (self._deleting if self._deletion(obj) not in _EMPTY else 0)
+        tracked.reached = tracked.holding | (self._deleting if values[_DELETION] else 0)
         change.milestones = []
         return change
 
-    def added(self, obj: Any) -> Change:
-        """An object that was not there before (one that was is taken as modified)."""
-        uid = self._uid(obj)
-        tracked = self.alive.get(uid)
-        if tracked is not None:
-            return self._update(uid, tracked, obj)
-        tracked = Tracked(next(self._numbers), text(self._namespace(obj)), text(self._name(obj)))
-        self.alive[uid] = tracked
-        change = self._update(uid, tracked, obj)
-        change.description = self._describe(uid, tracked, obj)
-        change.milestones.insert(0, ADDED)
-        self._reached[ADDED] += 1
-        return change
-
-    def modified(self, obj: Any) -> Change:
-        """An object changed (one that is new is taken as added)."""
-        uid = self._uid(obj)
-        tracked = self.alive.get(uid)
-        return self.added(obj) if tracked is None else self._update(uid, tracked, obj)
+    def seen(self, obj: Any) -> Change:
+        """An object was added or modified: which of the two, its UID tells."""
+        values = self._values(obj)
+        tracked = self.alive.get(values[_UID])
+        return self._appear(values) if tracked is None else self._update(tracked, values)
 
     def deleted(self, obj: Any) -> Change:
         """An object is gone; its last state may hold milestones that no event showed before."""
-        uid = self._uid(obj)
-        tracked = self.alive.get(uid)
-        if tracked is None:
-            change = self.added(obj)
-            tracked = self.alive[uid]
-        else:
-            change = self._update(uid, tracked, obj)
-        self._forget(uid, tracked)
+        change = self.seen(obj)
+        uid = self._values(obj)[_UID]
+        self._forget(uid, self.alive[uid])
         change.milestones.append(DELETED)
         return change
 
-    def vanished(self, uid: bytes) -> Change:
+    def vanished(self, uid: str) -> Change:
         """An object that a new LIST no longer has: deleted while nobody watched."""
         tracked = self.alive[uid]
         change = self._change
@@ -364,74 +363,87 @@ class Reducer:
         self._forget(uid, tracked)
         return change
 
-    def uid(self, obj: Any) -> bytes:
-        """An object's UID, the key of :attr:`alive`, raw JSON."""
-        return self._uid(obj)
+    def _appear(self, values: tuple[Any, ...]) -> Change:
+        tracked = Tracked(next(self._numbers), values[_NAMESPACE] or "", values[_NAME] or "")
+        self.alive[values[_UID]] = tracked
+        change = self._update(tracked, values)
+        change.description = self._describe(tracked, values)
+        change.milestones.insert(0, ADDED)
+        self._reached[ADDED] += 1
+        return change
 
-    def version(self, obj: Any) -> bytes:
-        """An object's resourceVersion, raw JSON."""
-        return self._version(obj)
-
-    def _update(self, uid: bytes, tracked: Tracked, obj: Any) -> Change:
+    def _update(self, tracked: Tracked, values: tuple[Any, ...]) -> Change:
         change = self._change
         change.number = tracked.number
         change.description = None
         change.milestones = milestones = []
-        version = change.version = self._version(obj)
+        version = change.version = values[_VERSION]
         if version == tracked.version:  # a resync
             return change
         tracked.version = version
-        holding = 0
-        for bit, _, holds in self._rules:
-            if holds(obj):
-                holding |= bit
-        reached = tracked.reached
-        if holding != tracked.holding:
-            was = tracked.holding
-            for bit, name, _ in self._rules:
-                if holding & bit:
-                    if not reached & bit:
-                        reached |= bit
-                        milestones.append(name)
-                        self._reached[name] += 1
-                    if not was & bit:
-                        self._holding[name] += 1
-                elif was & bit:
-                    self._holding[name] -= 1
-            tracked.holding = holding
-        if not reached & self._deleting and self._deletion(obj) not in _EMPTY:
-            reached |= self._deleting
+        holding = self._always
+        for bit, _, position, holds in self._rules:
+            value = values[position]
+            try:
+                if value is not None and holds(value):
+                    holding |= bit
+            except TypeError:  # a map or a list equals nothing
+                continue
+        if values[_DELETION] and not tracked.reached & self._deleting:
+            tracked.reached |= self._deleting
             milestones.append(DELETING)
             self._reached[DELETING] += 1
-        tracked.reached = reached
-        revision = self._revision(obj)
-        if revision != tracked.revision:
-            tracked.revision = revision
-            if revision not in _EMPTY:
-                milestones.append(self._count_revision(text(revision)))
+        if holding != tracked.holding:
+            self._turn(tracked, holding, milestones)
         if self._follows:
-            owner, node = self._owner(obj), self._node(obj)
-            if (owner and owner != tracked.owner) or (node and node != tracked.node):
-                change.description = self._describe(uid, tracked, obj)
+            self._follow(tracked, values, change)
         return change
 
-    def _describe(self, uid: bytes, tracked: Tracked, obj: Any) -> Description:
-        tracked.owner = self._owner(obj) or tracked.owner
-        tracked.node = self._node(obj) or tracked.node
-        index = text(self._index(obj))
+    def _turn(self, tracked: Tracked, holding: int, milestones: list[str]) -> None:
+        """Other rules hold than before."""
+        was = tracked.holding
+        for bit, name in self._names:
+            if holding & bit:
+                if not tracked.reached & bit:
+                    tracked.reached |= bit
+                    milestones.append(name)
+                    self._reached[name] += 1
+                if not was & bit:
+                    self._holding[name] += 1
+            elif was & bit:
+                self._holding[name] -= 1
+        tracked.holding = holding
+
+    def _follow(self, tracked: Tracked, values: tuple[Any, ...], change: Change) -> None:
+        """Note another owner, node or revision than before."""
+        owner, node, revision = (
+            text(values[source[0]] if source[1] is None else source[1](values[source[0]])) if source else ""
+            for source in self._extra
+        )
+        if (owner and owner != tracked.owner) or (node and node != tracked.node):
+            tracked.owner = owner or tracked.owner
+            tracked.node = node or tracked.node
+            change.description = self._describe(tracked, values)
+        if revision != tracked.revision:
+            tracked.revision = revision
+            if revision:
+                change.milestones.append(self._count_revision(revision))
+
+    def _describe(self, tracked: Tracked, values: tuple[Any, ...]) -> Description:
+        index = text(values[_INDEX])
         return Description(
             tracked.number,
             tracked.namespace,
             tracked.name,
-            text(uid),
-            text(tracked.owner),
-            text(tracked.node),
+            values[_UID] or "",
+            tracked.owner,
+            tracked.node,
             int(index) if index.isdecimal() else -1,
         )
 
-    def _forget(self, uid: bytes, tracked: Tracked) -> None:
+    def _forget(self, uid: str, tracked: Tracked) -> None:
         del self.alive[uid]
-        for bit, name, _ in self._rules:
+        for bit, name in self._names:
             if tracked.holding & bit:
                 self._holding[name] -= 1
         self._reached[DELETED] += 1

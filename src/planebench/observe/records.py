@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -47,7 +47,8 @@ class Table:
         self._file = path.open("ab", buffering=0)
         self._write_strings = strings.spill
 
-    def add(self, row: tuple[int, ...]) -> None:
+    def add(self, row: Sequence[int]) -> None:
+        """Add a row, or several."""
         values = self._values
         values.extend(row)
         if len(values) >= _SPILL_VALUES:

@@ -7,7 +7,7 @@ is the LIST read again and compared: then times in the gap are unknown, and the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -71,6 +71,7 @@ class Watch:
         self.t0_ns = t0_ns
         self.failed = failed
         self.code = records.strings.code(spec.name)
+        self.kind = records.strings.code
         self.read_delay = Histogram()
         """From the kernel's receipt to our reading, ns."""
         self.events = 0
@@ -133,7 +134,7 @@ class Stream:
         self._synced = False
         self._stopped = False
         self._body: list[bytes] = []
-        self._seen: set[bytes] = set()
+        self._seen: set[str] = set()
         self._listed = 0
         self._tries = 0
         self._gap_ns = 0
@@ -172,12 +173,11 @@ class Stream:
             return
         if not self._synced or self._gap_ns:
             self._established(stamp_ns)
-        for piece in parser.take():
-            for line in self._lines.feed(piece):
-                self._event(line, stamp_ns, now_ns)
-                if self._connection is not connection:  # an ERROR event has ended it
-                    return
-        if parser.complete:
+        pieces = parser.take()
+        lines = self._lines.feed(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        if lines:
+            self._events(lines, stamp_ns, now_ns)
+        if parser.complete and self._connection is connection:  # no ERROR event has ended it
             self._interrupted("timeout", now_ns)
             self._again(connection)
 
@@ -246,7 +246,7 @@ class Stream:
         for obj in page.items or ():
             self._seen.add(reducer.uid(obj))
             if self._synced:
-                watch.note(reducer.modified(obj), t_ns)
+                watch.note(reducer.seen(obj), t_ns)
             else:
                 watch.note(reducer.listed(obj), t_ns)
                 self._listed += 1
@@ -259,7 +259,7 @@ class Stream:
             self._listing = False
         self._again(connection)
 
-    def _missing(self) -> list[bytes]:
+    def _missing(self) -> list[str]:
         alive = self._watch.reducer.alive.items()
         return [
             uid for uid, tracked in alive if uid not in self._seen and self._namespace in ("", tracked.namespace)
@@ -280,42 +280,36 @@ class Stream:
 
     # --- watch
 
-    def _event(self, line: bytes, stamp_ns: int, now_ns: int) -> None:
+    def _events(self, lines: Sequence[bytes], stamp_ns: int, now_ns: int) -> None:
         watch = self._watch
         reducer = watch.reducer
-        try:
-            event = watch.decode_event(line)
-        except msgspec.MsgspecError as error:
-            watch.failed(f"watch {watch.spec.name}: an event that cannot be read: {error}")
-            return
-        kind = event.type
-        obj = event.object
-        t_ns = stamp_ns - watch.t0_ns
-        if kind == "MODIFIED":
-            change = reducer.modified(obj)
-        elif kind == "ADDED":
-            change = reducer.added(obj)
-        elif kind == "DELETED":
-            change = reducer.deleted(obj)
-        elif kind == "BOOKMARK":
-            self._version = reducer.version(obj)[1:-1].decode()
-            self._record_event(t_ns, now_ns, -1, kind, len(line))
-            return
-        else:
-            self._error_event(line, now_ns)
-            return
-        self._version = change.version[1:-1].decode()
-        self._record_event(t_ns, now_ns, change.number, kind, len(line))
-        watch.events += 1
+        t_ns, read_ns = stamp_ns - watch.t0_ns, now_ns - watch.t0_ns
+        rows: list[int] = []
+        for line in lines:
+            try:
+                event = watch.decode_event(line)
+            except msgspec.MsgspecError as error:
+                watch.failed(f"watch {watch.spec.name}: an event that cannot be read: {error}")
+                continue
+            kind = event.type
+            if kind == "MODIFIED" or kind == "ADDED":
+                change = reducer.seen(event.object)
+            elif kind == "DELETED":
+                change = reducer.deleted(event.object)
+            elif kind == "BOOKMARK":
+                self._version = reducer.version(event.object)
+                rows += (t_ns, read_ns, watch.code, -1, watch.kind(kind), _number(self._version), len(line))
+                continue
+            else:
+                self._error_event(line, now_ns)
+                break
+            self._version = version = change.version
+            rows += (t_ns, read_ns, watch.code, change.number, watch.kind(kind), _number(version), len(line))
+            if change.milestones or change.description is not None:
+                watch.note(change, t_ns)
+        watch.records.events.add(rows)
+        watch.events += len(lines)
         watch.read_delay.add(now_ns - stamp_ns)
-        if change.milestones or change.description is not None:
-            watch.note(change, t_ns)
-
-    def _record_event(self, t_ns: int, now_ns: int, number: int, kind: str, size: int) -> None:
-        watch = self._watch
-        version = int(self._version) if self._version.isdecimal() else -1
-        code = watch.records.strings.code(kind)
-        watch.records.events.add((t_ns, now_ns - watch.t0_ns, watch.code, number, code, version, size))
 
     def _error_event(self, line: bytes, now_ns: int) -> None:
         failure = msgspec.json.decode(line, type=_FailureEvent).object
@@ -355,3 +349,11 @@ def _failure(body: bytes) -> _Failure:
         return msgspec.json.decode(body, type=_Failure)
     except msgspec.MsgspecError:
         return _Failure()
+
+
+def _number(version: str) -> int:
+    """A resourceVersion as a number (they are, by the API's rules since 1.35); -1 for what is none."""
+    try:
+        return int(version)
+    except ValueError:
+        return -1
