@@ -179,13 +179,13 @@ def test_without_canary_writes_there_is_no_canary() -> None:
     plan = planner(lifecycle__monitoring__canary="0/s")
     assert len(plan.canary().operations) == 0
     assert [operation.name for operation in plan.namespaces().operations] == ["planebench-0"]
-    assert [spec.name for spec in plan.watches()] == ["pods"]
+    assert [spec.name for spec in plan.watches()] == ["nodes", "pods"]
 
 
 def test_watches_are_those_of_all_templates_once_and_the_canary() -> None:
     plan = Planner(scenario.load("kubevirt-density"), KUBEVIRT, run_id="r")
     names = [spec.name for spec in plan.watches()]
-    assert sorted(names) == ["canary", "pods", "vmis", "vms"]
+    assert sorted(names) == ["canary", "nodes", "pods", "vmis", "vms"]
     [canary] = [spec for spec in plan.watches() if spec.name == CANARY]
     assert canary.revision_field == 'metadata.labels["planebench.dev/revision"]'
 
@@ -306,8 +306,10 @@ def test_monitoring_lists_in_every_form_reads_and_writes_canaries() -> None:
     by_verb: dict[str, list[Operation]] = {}
     for operation in phase.operations:
         by_verb.setdefault(phase.templates[operation.template].verb, []).append(operation)
-    assert {verb: len(operations) for verb, operations in by_verb.items()} == {"list": 9, "get": 20, "patch": 10}
-    assert [operation.name for operation in by_verb["list"]] == ["full", "page", "metadata"] * 3
+    assert {verb: len(operations) for verb, operations in by_verb.items()} == {"list": 18, "get": 20, "patch": 10}
+    assert [operation.name for operation in by_verb["list"]] == ["full", "page", "metadata"] * 6
+    listed = {phase.templates[operation.template].path for operation in by_verb["list"]}
+    assert listed == {f"/api/v1/{plural}{query}" for plural in ("nodes", "pods") for query in ("", "?limit=500")}
     accepts = {operation.name: phase.templates[operation.template].accept for operation in by_verb["list"]}
     assert accepts == {form: accept for form, (_, accept) in LIST_FORMS.items()}
     for operation in by_verb["get"]:

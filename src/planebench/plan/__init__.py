@@ -3,11 +3,12 @@
 from planebench.plan.arrivals import arrivals, stream
 from planebench.plan.objects import REVISION_LABEL, RUN_LABEL, Kind
 from planebench.plan.operations import Naming, Operations
-from planebench.plan.planner import CANARY, LIST_FORMS, Planner
+from planebench.plan.planner import CANARY, LIST_FORMS, NODES, Planner
 
 __all__ = [
     "CANARY",
     "LIST_FORMS",
+    "NODES",
     "REVISION_LABEL",
     "RUN_LABEL",
     "Kind",

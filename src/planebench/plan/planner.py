@@ -11,12 +11,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from planebench.model import LoadPhase, Manifest, RequestTemplate, Resource, Stage, WatchSpec
+from planebench.model import LoadPhase, Manifest, MilestoneRule, RequestTemplate, Resource, Stage, WatchSpec
 from planebench.plan.arrivals import DueTimes, arrivals, constant, permutation, stream, uniform
 from planebench.plan.objects import REVISION_LABEL, RUN_LABEL, Kind, kinds_of, manifest_of
 from planebench.plan.operations import Naming, Operations
 from planebench.planes import Plane
 from planebench.scenario import Scenario
+
+NODES: Final = "nodes"
+"""The watch of the nodes."""
 
 CANARY: Final = "canary"
 """The watch of the object that canary writes go to."""
@@ -89,8 +92,14 @@ class Planner:
     # --- before the stages ---
 
     def watches(self) -> tuple[WatchSpec, ...]:
-        """What to watch from before the first phase on: as the plane has it for the workload, and the canary."""
-        found: dict[str, WatchSpec] = {}
+        """What to watch from before the first phase on: nodes, workload (as the plane has it) and canary."""
+        nodes = WatchSpec(
+            name=NODES,
+            resource=_NODES,
+            milestones=(MilestoneRule("ready", "status.conditions[Ready].status", equals="True", simulated=True),),
+            label_selector=f"{RUN_LABEL}={self._run_id}",
+        )
+        found = {NODES: nodes}
         for kind in self.kinds:
             found |= {spec.name: spec for spec in self._plane.watch_specs(kind.template)}
         if self._canary_count:
