@@ -213,11 +213,13 @@ class Connection:
         ended = ""
         try:
             while pending := incoming.pending:
-                parts.append(read(pending))  # one record; its plain text is shorter than itself
+                part = read(pending)  # one record; its plain text is shorter than itself
+                if not part:
+                    ended = _CLOSED
+                    break
+                parts.append(part)
         except ssl.SSLWantReadError:
             pass  # the record's rest has not arrived
-        except ssl.SSLZeroReturnError:
-            ended = _CLOSED
         except ssl.SSLError as error:
             ended = _tls_reason(error)
         if parts:

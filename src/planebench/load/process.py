@@ -129,7 +129,7 @@ class Process:
                 user_agent=self.start.user_agent,
                 t0_ns=self.start.t0_ns,
                 numbers=self.numbers,
-                synced=lambda objects: tell(Synced(spec.name, objects)),
+                synced=lambda objects: self.synced(spec.name, objects),
                 failed=lambda message: tell(Failed(message)),
             )
         except UsageError as error:
@@ -144,6 +144,10 @@ class Process:
     def unreachable(self, reason: str) -> None:
         tell(Failed(f"cannot connect to {self.start.access.url}: {reason}", fatal=True))
         self.loop.stop()
+
+    def synced(self, watch: str, objects: int) -> None:
+        tell(Report(self.progress()))  # so that whoever waits for the watch finds it in the newest report
+        tell(Synced(watch, objects))
 
     def executed(self) -> None:
         self.records.spill()
