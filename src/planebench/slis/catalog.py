@@ -40,6 +40,8 @@ class Definition:
     parts: str = ""
     single: bool = False
     """A single value; others are distributions, of which a percentile is asked."""
+    only_parts: bool = False
+    """Its parts have nothing in common that would make a whole."""
 
     def part(self, *names: str) -> str:
         """The id of a part: names in lower case, with what an id cannot hold as a dash."""
@@ -198,6 +200,7 @@ _DEFINITIONS: Final = (
         "object of each number; 0 where one event shows both",
         RECEIPTS,
         parts="watch, milestones",
+        only_parts=True,
     ),
     Definition(
         "management.response",
@@ -217,6 +220,7 @@ _DEFINITIONS: Final = (
         "object or its pod, the object's end, or a successor (another UID of the same number) that is up",
         f"{REQUESTS}, {RECEIPTS}",
         parts="change",
+        only_parts=True,
     ),
     # --- monitoring
     Definition(
@@ -315,6 +319,15 @@ _DEFINITIONS: Final = (
         CLEANUP_CHECK,
         single=True,
     ),
+    # --- the harness
+    Definition(
+        "harness.lateness",
+        "sent after due",
+        "s",
+        None,
+        "from a request due to its sending, over all stages: the harness' own part of every response",
+        REQUESTS,
+    ),
 )
 
 CATALOG: Final[dict[str, Definition]] = {definition.id: definition for definition in _DEFINITIONS}
@@ -336,6 +349,8 @@ def check(slos: Iterable[SLO]) -> Iterator[str]:
         if definition is None:
             yield f"{where}.sli: there is no indicator {slo.sli!r}; see docs/results.md for all of them"
             continue
+        if definition.only_parts and slo.sli == definition.id:
+            yield f"{where}.sli: {slo.sli} has parts only ({definition.parts}), for instance {_EXAMPLES[slo.sli]}"
         for name, bound in (("max", slo.max), ("min", slo.min)):
             if bound is not None and not _fits(bound.unit, definition.unit):
                 yield f"{where}.{name}: {slo.sli} is {_UNIT_WORDS[definition.unit]}, {bound} is not"
@@ -345,6 +360,10 @@ def check(slos: Iterable[SLO]) -> Iterator[str]:
             yield f"{where}: {slo.sli} is a distribution: give a percentile, for instance percentile: 99"
 
 
+_EXAMPLES: Final = {
+    "management.transition": "management.transition.pods.scheduled-running",
+    "management.change": "management.change.patch",
+}
 _UNIT_WORDS: Final[dict[Unit, str]] = {
     "s": "a duration",
     "/s": "a rate",

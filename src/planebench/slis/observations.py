@@ -118,6 +118,17 @@ class Observations:
         found = found.filter(pl.col("t_ns") >= pl.col("after_ns"))
         return look_up(index, found.group_by("index").agg((pl.col("t_ns").min() / 1e9).alias("t_s")))
 
+    def succeeded_s(self, index: pl.Series, after_s: Values, watch: str, milestone: str) -> Values:
+        """When an object that first showed after a time reached a milestone, for each of these numbers."""
+        asked = pl.DataFrame({"index": index, "after_ns": np.rint(after_s * 1e9).astype(np.int64)})
+        shown = (
+            self._of(watch, ADDED)
+            .join(asked, on="index", how="inner")
+            .filter(pl.col("t_ns") >= pl.col("after_ns"))
+        )
+        found = self._of(watch, milestone).join(shown.select("object"), on="object", how="semi")
+        return look_up(index, found.group_by("index").agg((pl.col("t_ns").min() / 1e9).alias("t_s")))
+
     def last_reached_s(self, index: pl.Series, watch: str, milestone: str) -> Values:
         """When all objects of each of these numbers had reached a milestone; NaN: one never did."""
         mine = self.objects.filter((pl.col("watch") == watch) & (pl.col("index") >= 0)).select("object", "index")

@@ -1,0 +1,175 @@
+"""What each component has cost, and what it says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from planebench.model import Role, Stage
+from planebench.results.document import Component, Row
+from planebench.slis.harness import lateness_row
+from planebench.slis.indicator import Indicator
+from planebench.slis.metrics import figures_of
+from planebench.slis.observations import Observations
+from planebench.slis.prometheus import Scrapes
+from planebench.stats import Values
+
+_TITLES: Final[Mapping[str, str]] = {
+    "kube-apiserver": "API server",
+    "kube-scheduler": "scheduler",
+    "kube-controller-manager": "controller manager",
+    "kwok": "KWOK (simulator)",
+    "planebench": "planebench (harness)",
+}
+_ORDER: Final = ("kube-apiserver", "etcd", "kube-scheduler", "kube-controller-manager")
+_ROLES: Final = tuple(Role)
+OTHER: Final = "other"
+
+
+def components(seen: Observations, scrapes: Scrapes, indicators: Sequence[Indicator]) -> tuple[Component, ...]:
+    """All components: subjects first, then the simulator and the harness."""
+    found = [
+        _component(seen, scrapes, name, role, processes, indicators)
+        for name, (role, processes) in _processes(seen, scrapes).items()
+    ]
+    return tuple(sorted(found, key=lambda item: (_ROLES.index(item.role), _place(item.name), item.name)))
+
+
+def _place(name: str) -> int:
+    return _ORDER.index(name) if name in _ORDER else len(_ORDER)
+
+
+def _processes(seen: Observations, scrapes: Scrapes) -> dict[str, tuple[Role, tuple[str, ...]]]:
+    """Component -> its role and processes, from samples and scrapes."""
+    found: dict[str, tuple[Role, list[str]]] = {}
+    sampled = seen.samples.select("component", "role", "process").unique(maintain_order=True)
+    for component, role, process in sampled.iter_rows():
+        found.setdefault(component, (Role(role), []))[1].append(process)
+    for process, component in scrapes.components.items():
+        processes = found.setdefault(component, (Role.SUBJECT, []))[1]
+        if process not in processes:
+            processes.append(process)
+    return {name: (role, tuple(sorted(processes))) for name, (role, processes) in found.items()}
+
+
+def _component(
+    seen: Observations,
+    scrapes: Scrapes,
+    name: str,
+    role: Role,
+    processes: tuple[str, ...],
+    indicators: Sequence[Indicator],
+) -> Component:
+    samples = seen.samples.filter(pl.col("component") == name)
+    rows, requests, errors, rate = _own_figures(seen, scrapes, name, processes)
+    if role is Role.HARNESS:
+        latency = lateness_row(seen)
+        asked = seen.requests.filter(pl.col("stage") != "")
+        requests, errors = asked.height, asked.height - int(asked["ok"].sum())
+    elif role is Role.SIMULATOR:
+        latency = _played(seen, indicators)
+    else:
+        latency = next((row for row in rows if row.unit == "s" and row.n and not row.part_of), None)
+    peaks = samples.group_by("process").agg(pl.col("peak_rss_bytes").max())["peak_rss_bytes"]
+    return Component(
+        name=name,
+        title=_TITLES.get(name, name),
+        role=role,
+        processes=processes,
+        cpu_s=_cpu_total_s(samples),
+        cpu_by_stage_s=_cpu_by_stage_s(seen, samples),
+        peak_rss_bytes=int(peaks.sum()) if peaks.len() else None,
+        requests=requests,
+        rate_per_s=rate,
+        errors=errors,
+        latency=latency,
+        metrics=tuple(rows),
+        restarted=any(process in scrapes.restarted for process in processes),
+    )
+
+
+# --- CPU -----------------------------------------------------------------------------------------------------
+
+
+def _cpu_total_s(samples: pl.DataFrame) -> float | None:
+    """All processes' CPU since their start; one that restarted counts anew, on top."""
+    if not samples.height:
+        return None
+    return round(sum(float(_growing(mine)[-1]) for mine in _by_process(samples)), 3)
+
+
+def _cpu_by_stage_s(seen: Observations, samples: pl.DataFrame) -> dict[str, float]:
+    """By stage, linear between samples; the rest is ``other``."""
+    total_s = _cpu_total_s(samples)
+    if total_s is None:
+        return {}
+    found: dict[str, float] = {}
+    for stage in Stage:
+        for phase in seen.run.of_stage(stage):
+            used_s = 0.0
+            for mine in _by_process(samples):
+                at = np.interp([phase.start_ns, phase.end_ns], mine["t_ns"].to_numpy(), _growing(mine))
+                used_s += float(at[1] - at[0])
+            found[stage] = found.get(stage, 0.0) + used_s
+    found[OTHER] = max(total_s - sum(found.values()), 0.0)
+    return {name: round(used_s, 3) for name, used_s in found.items()}
+
+
+def _by_process(samples: pl.DataFrame) -> list[pl.DataFrame]:
+    return [mine.sort("t_ns") for mine in samples.partition_by("process")]
+
+
+def _growing(samples: pl.DataFrame) -> Values:
+    """Cumulative CPU that goes on where a new process of the same name began at zero."""
+    used = samples["cpu_s"].to_numpy().astype(np.float64)
+    carried, offsets = 0.0, [0.0]
+    for before, after in pairwise(used.tolist()):
+        carried += before if after < before else 0.0
+        offsets.append(carried)
+    return np.asarray(used + np.asarray(offsets), dtype=np.float64)
+
+
+# --- figures -------------------------------------------------------------------------------------------------
+
+
+def _own_figures(
+    seen: Observations, scrapes: Scrapes, name: str, processes: Sequence[str]
+) -> tuple[list[Row], int | None, int | None, float | None]:
+    """A component's rows, requests, errors and requests per second while the stages went on.
+
+    Of several processes, the rows are those of the first one that tells; requests are added up.
+    """
+    spans = [span for stage in Stage if (span := seen.run.span_ns(stage))]
+    if not spans:
+        return [], None, None, None
+    start_ns, end_ns = min(span[0] for span in spans), max(span[1] for span in spans)
+    figures = figures_of(name)
+    rows: list[Row] = []
+    requests: int | None = None
+    errors: int | None = None
+    rate = 0.0
+    for process in processes:
+        between = scrapes.between(process, start_ns, end_ns, figures.families)
+        if between is None:
+            continue
+        if not rows:
+            rows = [row for metric in figures.metrics for row in metric.rows(between)]
+        count, failed = figures.count(between)
+        if count is not None:
+            requests, errors = (requests or 0) + count, (errors or 0) + (failed or 0)
+            rate += count / between.took_s
+    return rows, requests, errors, rate if requests is not None else None
+
+
+def _played(seen: Observations, indicators: Sequence[Indicator]) -> Row | None:
+    """The simulator's part: from the binding of a pod to what is played next."""
+    bound = {(made.workload.bound.watch, made.workload.bound.milestone) for made in seen.created}
+    for watch, milestone in sorted(bound):
+        for found in indicators:
+            if found.simulated and found.name.startswith(f"management.transition.{watch}.{milestone}-"):
+                return found.row()
+    return None

@@ -1,0 +1,211 @@
+"""The whole analysis: a run folder in, a result out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from planebench import __version__, verdict
+from planebench.model import Stage
+from planebench.planes.plane import substitute
+from planebench.results.document import (
+    Counts,
+    ErrorCount,
+    Finding,
+    Harness,
+    Lateness,
+    PhaseResult,
+    Result,
+    SLOResult,
+    StageResult,
+)
+from planebench.results.folder import RunFolder, RunRecord
+from planebench.slis import cleanup, creation, management, monitoring, scheduling
+from planebench.slis.catalog import find
+from planebench.slis.components import components
+from planebench.slis.harness import Doubts, count_gaps, engine_health, lateness
+from planebench.slis.indicator import Indicator
+from planebench.slis.observations import DELETED, Observations
+from planebench.slis.prometheus import Scrapes
+from planebench.stats import Values
+
+_MOST_ERRORS = 50
+_BY_STAGE = {
+    Stage.CREATION: creation.indicators,
+    Stage.SCHEDULING: scheduling.indicators,
+    Stage.MANAGEMENT: management.indicators,
+    Stage.MONITORING: monitoring.indicators,
+    Stage.CLEANUP: cleanup.indicators,
+}
+_RESPONSES = {
+    Stage.CREATION: "creation.response",
+    Stage.MANAGEMENT: "management.response",
+    Stage.MONITORING: "monitoring.read",
+    Stage.CLEANUP: "cleanup.response",
+}
+"""The requests that a stage's lateness is held against."""
+
+
+def evaluate_folder(path: Path) -> Result:
+    """See :func:`planebench.slis.evaluate`."""
+    folder = RunFolder.open(path)
+    seen = Observations(folder)
+    scrapes = Scrapes(folder)
+    nodes = monitoring.node_times_s(seen)
+    preparation = [nodes] if nodes else []
+    by_stage = {stage: list(indicators(seen)) for stage, indicators in _BY_STAGE.items()}
+    indicators = [*preparation, *(indicator for found in by_stage.values() for indicator in found)]
+    late = lateness(seen)
+    health = engine_health(folder.harness())
+    engine = verdict.check_engine(health)
+    findings = _findings(seen, scrapes, indicators, late, engine)
+    slos = _slos(seen, indicators, Doubts(seen, late, engine))
+    judgement, reason = verdict.overall(slos, findings)
+    run = seen.run
+    return Result(
+        run_id=run.id,
+        planebench_version=__version__,
+        scenario=seen.scenario.name,
+        plane=seen.plane.name,
+        seed=run.seed,
+        started_wall=_iso(run.started_wall),
+        duration_s=run.end_ns / 1e9,
+        status=run.status,
+        error=run.error,
+        verdict=judgement,
+        reason=reason,
+        validity=tuple(findings),
+        slos=tuple(slos),
+        preparation=tuple(indicator.row() for indicator in preparation),
+        stages=tuple(
+            StageResult(stage=stage, rows=tuple(indicator.row() for indicator in found))
+            for stage, found in by_stage.items()
+        ),
+        components=components(seen, scrapes, indicators),
+        phases=_phases(run),
+        counts=_counts(seen),
+        errors=_errors(seen.requests),
+        harness=Harness(lateness=tuple(late), engine=health),
+        limits=tuple(
+            f"{limit.component}: {limit.meaning} {substitute(limit.value, seen.plane.settings)}"
+            for limit in seen.plane.limits
+        ),
+        unfaithful=seen.plane.unfaithful,
+        environment=folder.environment(),
+        folder=str(path),
+    )
+
+
+def _findings(
+    seen: Observations,
+    scrapes: Scrapes,
+    indicators: Sequence[Indicator],
+    late: Sequence[Lateness],
+    engine: Sequence[Finding],
+) -> list[Finding]:
+    known = {indicator.name: indicator for indicator in indicators}
+    typical = {stage: known[name].figure(99) for stage, name in _RESPONSES.items() if name in known}
+    terminated = [
+        verdict.check_terminated_watchers(between.total("apiserver_terminated_watchers_total") or 0.0)
+        for process, component in scrapes.components.items()
+        if component == "kube-apiserver"
+        and (between := scrapes.between(process, 0, seen.run.end_ns, ["apiserver_terminated_watchers_total"]))
+    ]
+    return [
+        verdict.check_completed(seen.run.status, seen.run.error),
+        verdict.check_data(seen.requests.height),
+        *(verdict.check_lateness(found, _finite(typical.get(Stage(found.stage)))) for found in late),
+        *engine,
+        verdict.check_watches(*count_gaps(seen.gaps)),
+        verdict.check_restarts(scrapes.restarted),
+        verdict.check_negative({found.name: found.impossible for found in indicators if found.impossible}),
+        *(finding for finding in terminated if finding),
+        verdict.check_scrapes(scrapes.failures),
+    ]
+
+
+def _finite(number: float | None) -> float | None:
+    return number if number is not None and np.isfinite(number) else None
+
+
+def _slos(seen: Observations, indicators: Sequence[Indicator], doubts: Doubts) -> list[SLOResult]:
+    known = {indicator.name: indicator for indicator in indicators}
+    found = []
+    for slo in seen.scenario.slos:
+        indicator = known.get(slo.sli)
+        figure = doubts.figure(indicator, slo.percentile) if indicator else None
+        found.append(verdict.judge(slo, figure, _why_none(slo.sli)))
+    return found
+
+
+def _why_none(sli: str) -> str:
+    if find(sli) is None:
+        return f"there is no indicator {sli}; see docs/results.md"
+    return "no data: the run has nothing to measure it by"
+
+
+def _phases(run: RunRecord) -> tuple[PhaseResult, ...]:
+    return tuple(
+        PhaseResult(
+            name=phase.name,
+            stage=phase.stage,
+            start_s=phase.start_ns / 1e9,
+            duration_s=(phase.end_ns - phase.start_ns) / 1e9,
+            completed=phase.completed,
+            planned=phase.planned,
+        )
+        for phase in run.phases
+    )
+
+
+def _counts(seen: Observations) -> Counts:
+    created = seen.of_stage(Stage.CREATION, "create")
+    scheduled = deleted = failed = 0
+    cleanup_ns = min((phase.start_ns for phase in seen.run.of_stage(Stage.CLEANUP)), default=seen.run.end_ns)
+    for made in seen.created:
+        bound = made.workload.bound
+        scheduled += _arrived(seen.reached_s(made.index, bound.watch, bound.milestone))
+        deleted += _arrived(seen.last_reached_s(made.index, made.workload.tracked, DELETED))
+        failures = [rule.name for rule in seen.plane.watches[made.workload.tracked].milestones if rule.failure]
+        failed += (
+            seen.milestones.filter(
+                (pl.col("watch") == made.workload.tracked)
+                & pl.col("milestone").is_in(failures)
+                & pl.col("index").is_in(made.index.implode())
+                & (pl.col("t_ns") < cleanup_ns)
+            )["index"].n_unique()
+            if failures
+            else 0
+        )
+    leftovers = seen.folder.leftovers()
+    return Counts(
+        planned=seen.scenario.workload.count,
+        created=created.filter(pl.col("ok"))["index"].n_unique(),
+        scheduled=scheduled,
+        up=creation.count_up(seen),
+        deleted=deleted,
+        failed=failed,
+        leftovers=None if leftovers is None else len(leftovers),
+    )
+
+
+def _arrived(times_s: Values) -> int:
+    return int((~np.isnan(times_s)).sum())
+
+
+def _errors(requests: pl.DataFrame) -> tuple[ErrorCount, ...]:
+    """Failed requests by what the API server, or the connection, said; the most frequent ones."""
+    failed = requests.filter(~pl.col("ok")).with_columns(
+        error=pl.col("error").fill_null("").replace("", None).fill_null(pl.format("HTTP {}", "status"))
+    )
+    found = failed.group_by("phase", "verb", "resource", "error").len("count")
+    found = found.sort(["count", "phase", "verb", "resource", "error"], descending=[True, *[False] * 4])
+    return tuple(ErrorCount(**row) for row in found.head(_MOST_ERRORS).iter_rows(named=True))
+
+
+def _iso(wall: float | str) -> str:
+    return wall if isinstance(wall, str) else datetime.fromtimestamp(wall, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,39 @@
+"""Indicators that go from a creation due to a milestone, by kind of object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from planebench.model import Stage
+from planebench.slis.catalog import CATALOG
+from planebench.slis.indicator import Indicator, durations, pooled
+from planebench.slis.observations import Created, Observations
+
+Goal = tuple[str, str]
+"""A watch and a milestone."""
+
+
+def from_due(seen: Observations, sli: str, goal: Callable[[Created], Goal | None]) -> list[Indicator]:
+    """From each creation due to the goal of its kind: as a whole, and by kind where there are several."""
+    definition = CATALOG[sli]
+    return pooled(
+        definition,
+        [
+            durations(
+                definition,
+                made.due_s,
+                seen.reached_s(made.index, watch, milestone),
+                until_s=seen.end_s(Stage.CREATION),
+                measured_in=Stage.CREATION,
+                part=(made.kind,),
+                title=f"{made.kind}: {definition.title}",
+                watches=(watch,),
+            )
+            for made, (watch, milestone) in _with_goal(seen, goal)
+        ],
+    )
+
+
+def _with_goal(seen: Observations, goal: Callable[[Created], Goal | None]) -> Sequence[tuple[Created, Goal]]:
+    goals = ((made, goal(made)) for made in seen.created)
+    return [(made, found) for made, found in goals if found is not None]

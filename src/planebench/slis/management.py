@@ -1,0 +1,140 @@
+"""Management: the way of objects through their phases, and what changes of running objects take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from planebench.model import Stage
+from planebench.planes import Convergence, Milestone, Plane, Seen
+from planebench.slis.catalog import CATALOG
+from planebench.slis.indicator import Indicator, durations, pooled, responses
+from planebench.slis.kinds import Goal, from_due
+from planebench.slis.observations import ADDED, DELETED, Created, Observations, look_up, seconds
+from planebench.stats import Values
+
+
+def indicators(seen: Observations) -> Iterator[Indicator]:
+    """``management.*``."""
+    yield from from_due(seen, "management.running", lambda made: _goal(seen, made, "running"))
+    yield from from_due(seen, "management.ready", lambda made: _goal(seen, made, "ready"))
+    for watch in sorted({watch for made in seen.created for watch in made.workload.watches}):
+        yield from _transitions(seen, watch)
+    yield from _changes(seen)
+
+
+def _goal(seen: Observations, made: Created, milestone: str) -> Goal | None:
+    watch = made.workload.tracked
+    known = [rule.name for rule in seen.plane.watches[watch].milestones]
+    return (watch, milestone) if milestone in known else None
+
+
+# --- phases --------------------------------------------------------------------------------------------------
+
+
+def startup_path(plane: Plane, watch: str) -> list[Milestone]:
+    """A watch's milestones in order up to the one that counts as up, or to the last one; failures left out."""
+    path = [rule for rule in plane.watches[watch].milestones if not rule.failure]
+    ups = {workload.up.milestone for workload in plane.workloads.values() if workload.up.watch == watch}
+    ends = [place for place, rule in enumerate(path) if rule.name in ups]
+    return path[: max(ends) + 1] if ends else path
+
+
+def _transitions(seen: Observations, watch: str) -> Iterator[Indicator]:
+    first = (
+        seen.objects.filter((pl.col("watch") == watch) & (pl.col("index") >= 0))
+        .sort("object")
+        .unique("index", keep="first", maintain_order=True)
+    )
+    if not first.height:
+        return
+    times = seen.milestones.join(first.select("object"), on="object", how="semi").sort("t_ns")
+    times = times.unique(["index", "milestone"], keep="first", maintain_order=True)
+
+    def reached(milestone: str) -> Values:
+        found = times.filter(pl.col("milestone") == milestone)
+        return look_up(first["index"], found.select("index", (pl.col("t_ns") / 1e9).alias("t_s")))
+
+    before, start_s = ADDED, reached(ADDED)
+    for rule in startup_path(seen.plane, watch):
+        end_s = reached(rule.name)
+        yield durations(
+            CATALOG["management.transition"],
+            start_s,
+            end_s,
+            until_s=seen.end_s(Stage.CREATION),
+            measured_in=Stage.CREATION,
+            part=(watch, f"{before}-{rule.name}"),
+            title=f"{watch}: {before} to {rule.name}",
+            from_due=False,
+            watches=(watch,),
+            simulated=rule.simulated,
+            signed=True,
+            notes=("below zero: reached in another order",) if (end_s < start_s).any() else (),
+        )
+        before, start_s = rule.name, end_s
+
+
+# --- changes -------------------------------------------------------------------------------------------------
+
+
+def _changes(seen: Observations) -> Iterator[Indicator]:
+    requests = seen.of_stage(Stage.MANAGEMENT)
+    names = [name for name in seen.scenario.lifecycle.management if (requests["phase"] == name).any()]
+    yield from pooled(
+        CATALOG["management.response"],
+        [
+            responses(
+                CATALOG["management.response"],
+                requests.filter(pl.col("phase") == name),
+                measured_in=Stage.MANAGEMENT,
+                part=(name,),
+                title=f"{name}: response",
+            )
+            for name in names
+        ],
+    )
+    for name in names:
+        parts = list(_change(seen, name, requests.filter(pl.col("phase") == name)))
+        yield from _as_one(name, parts)
+
+
+def _change(seen: Observations, name: str, requests: pl.DataFrame) -> Iterator[Indicator]:
+    """The change's effect, for each kind of object that it changes."""
+    ends = [phase.end_ns for phase in seen.run.phases if phase.name == name and phase.stage is Stage.MANAGEMENT]
+    for made in seen.created:
+        change = made.workload.changes.get(name)
+        mine = requests.filter(pl.col("index").is_in(made.index.implode()))
+        if change is None or not mine.height:
+            continue
+        yield durations(
+            CATALOG["management.change"],
+            seconds(mine["due_ns"]),
+            _effect_s(seen, name, change.converged, mine["index"], seconds(mine["due_ns"])),
+            until_s=max(ends) / 1e9 if ends else seen.end_s(Stage.MANAGEMENT),
+            measured_in=Stage.MANAGEMENT,
+            part=(name, made.kind),
+            title=f"{made.kind}: {name} in effect",
+            watches=(change.converged.watch,),
+        )
+
+
+def _effect_s(seen: Observations, name: str, converged: Convergence, index: pl.Series, due_s: Values) -> Values:
+    match converged.seen:
+        case Seen.REVISION:  # the planner writes the change's name as the new revision
+            return seen.reached_after_s(index, due_s, converged.watch, f"revision:{name}")
+        case Seen.DELETED:
+            return seen.reached_after_s(index, due_s, converged.watch, DELETED)
+        case Seen.SUCCESSOR:
+            return seen.succeeded_s(index, due_s, converged.watch, converged.milestone)
+
+
+def _as_one(name: str, parts: list[Indicator]) -> Iterator[Indicator]:
+    """A change over all kinds under its own name, then by kind where there are several."""
+    definition = CATALOG["management.change"]
+    for position, found in enumerate(pooled(definition, parts)):
+        if position == 0:
+            yield found.renamed(definition.part(name), f"{name} in effect")
+        else:
+            yield found
