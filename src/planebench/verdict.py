@@ -8,6 +8,10 @@ interrupted), the SLO is INCONCLUSIVE if d is more than 1 ms and more than 1% of
 the measured value or of the SLO's bound, whichever is larger. A duration from a due time contains the lateness, so
 a value within its bound is within it without the lateness, too; what d is held against is then how far the load
 was from its plan. A value that is above its bound by more than d is a FAIL all the same.
+
+**Missing.** A request without success is larger than every bound, in whichever percentile it falls. An object that
+never came fails every upper bound on its way, also where the percentile would leave it out: a run that lost an object
+has not shown what was demanded.
 """
 
 from __future__ import annotations
@@ -48,6 +52,8 @@ class Figure:
     missing: int
     unit: Unit
     doubts: tuple[Doubt, ...] = ()
+    all_must_come: bool = False
+    """What is missing are objects, not answers."""
     note: str = ""
     """What explains the value."""
 
@@ -74,11 +80,11 @@ def judge(slo: SLO, figure: Figure | None, why_none: str = "") -> SLOResult:
         return result(Judgement.INCONCLUSIVE, why_none or "no data")
     if wrong := _wrong_unit(slo, figure.unit):
         return result(Judgement.INCONCLUSIVE, wrong)
-    missed = _missed(slo, figure.value)
+    missed = _missed(slo, figure)
     doubts = [doubt for doubt in figure.doubts if _matters(doubt, slo, figure)]
     if missed:
         for doubt in doubts:
-            if not _missed(slo, figure.value, doubt.seconds):
+            if not _missed(slo, figure, doubt.seconds):
                 return result(Judgement.INCONCLUSIVE, f"missed, but {doubt.reason}")
         return result(Judgement.FAIL, _why_missed(figure))
     if doubts:
@@ -86,10 +92,13 @@ def judge(slo: SLO, figure: Figure | None, why_none: str = "") -> SLOResult:
     return result(Judgement.PASS, _caution(slo, figure))
 
 
-def _missed(slo: SLO, value: float, doubt: float = 0.0) -> bool:
-    """Whether the value is out of its bounds by more than ``doubt``; an infinite one leaves nothing certain."""
-    above = slo.max is not None and value - doubt > slo.max.value  # infinite minus infinite is NaN, above nothing
-    below = slo.min is not None and value + doubt < slo.min.value
+def _missed(slo: SLO, figure: Figure, doubt: float = 0.0) -> bool:
+    """Whether the figure is out of its bounds by more than ``doubt``; an infinite one leaves nothing certain."""
+    if math.isinf(doubt):
+        return False
+    lost = figure.all_must_come and figure.missing > 0
+    above = slo.max is not None and (figure.value - doubt > slo.max.value or lost)
+    below = slo.min is not None and figure.value + doubt < slo.min.value
     return above or below
 
 

@@ -65,6 +65,7 @@ class Doubts:
             missing=indicator.sample.missing if indicator.sample else 0,
             unit=indicator.definition.unit,
             doubts=tuple(self._of(indicator)),
+            all_must_come=indicator.errors is None,
             note=indicator.notes[0] if indicator.notes else "",
         )
 

@@ -1,0 +1,1 @@
+"""Reports: a result for people and for programs."""
