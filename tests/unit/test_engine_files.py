@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from planebench.load.protocol import phase_file
 from planebench.model import LoadPhase, Operation, PlanebenchError, RequestTemplate, Stage
+from planebench.observe.milestones import Description
 from planebench.observe.records import LAYOUT, Records
 from planebench.results.engine_files import convert
 
@@ -39,9 +40,9 @@ def write(run: Path) -> None:
         records.requests.add((0, number, due, due + 1, due + 5, 201, 100, 200, 1, -1))
     records.requests.add((0, 2, 1020, 1021, -1, 0, 100, 0, 2, code("timeout")))
     for number in range(3):
-        records.describe((number, "pods", "ns", f"pod-{number}", f"uid-{number}", "", "", number))
+        records.describe(Description(number, "pods", "ns", f"pod-{number}", f"uid-{number}", "", "", number))
         records.milestones.add((number, code("added"), 5 * number))
-    records.describe((1, "pods", "ns", "pod-1", "uid-1", "owner-1", "node-7", 1))
+    records.describe(Description(1, "pods", "ns", "pod-1", "uid-1", "owner-1", "node-7", 1))
     records.milestones.add((1, code("revision:ü"), 50))
     records.events.add((1, 2, code("pods"), 0, code("ADDED"), 77, 999))
     records.events.add(

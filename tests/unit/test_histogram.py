@@ -15,7 +15,7 @@ def test_quantiles_are_within_a_bucket(values: list[int], q: float) -> None:
         histogram.add(value)
     exact = sorted(values)[max(math.ceil(q * len(values)), 1) - 1]
     assert exact <= histogram.quantile(q) <= exact * (1 + 1 / 31)
-    assert (histogram.count, histogram.maximum) == (len(values), max(values))
+    assert (histogram.count(), histogram.maximum) == (len(values), max(values))
 
 
 def test_an_empty_one_has_no_quantiles() -> None:

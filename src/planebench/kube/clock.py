@@ -7,6 +7,7 @@ from typing import Final
 
 _READ_AGAIN_NS: Final = 10_000_000
 """The wall clock is slewed by 500 ppm at most: 5 us of error between two readings."""
+_READING_ERROR_NS: Final = 50_000
 
 
 class StampClock:
@@ -16,19 +17,22 @@ class StampClock:
     lies in the future, or earlier than it can have been (a wall clock that was set), is refused and counted.
     """
 
-    __slots__ = ("_offset_ns", "_read_ns", "accepted", "refused", "steps")
+    __slots__ = ("offset_ns", "read_again_ns", "refused", "steps")
 
     def __init__(self) -> None:
-        self.accepted = 0
+        self.offset_ns = 0
+        """Wall clock minus monotonic clock."""
+        self.read_again_ns = 0
+        """When :meth:`read` is due again."""
         self.refused = 0
-        self.steps = 0
+        """Stamps that could not be true."""
+        self.steps = -1
         """How often the wall clock was set by more than a millisecond."""
-        self._offset_ns = 0
-        self._read_ns = 0
         self.read()
 
     def read(self) -> None:
         """Read the two clocks' offset: the narrowest of up to three sandwiches."""
+        before_ns = self.offset_ns
         best = 1 << 62
         for _ in range(3):
             before = time.monotonic_ns()
@@ -36,39 +40,21 @@ class StampClock:
             after = time.monotonic_ns()
             if after - before < best:
                 best = after - before
-                self._offset_ns = wall - (before + after) // 2
-                self._read_ns = after
+                self.offset_ns = wall - (before + after) // 2
+                self.read_again_ns = after + _READ_AGAIN_NS
             if best < 2_000:
                 break
+        if abs(self.offset_ns - before_ns) > 1_000_000:
+            self.steps += 1
 
-    def keep(self, now_ns: int) -> None:
-        """Read the offset again if the last reading is old; cheap enough for every turn of a loop."""
-        if now_ns - self._read_ns > _READ_AGAIN_NS:
-            offset = self._offset_ns
-            self.read()
-            if abs(self._offset_ns - offset) > 1_000_000:
-                self.steps += 1
+    def judge(self, stamp_ns: int, earliest_ns: int, now_ns: int) -> int:
+        """What to take for a stamp that lies outside of ``earliest_ns`` to ``now_ns`` (all monotonic).
 
-    def monotonic(self, stamp_wall_ns: int, earliest_ns: int, now_ns: int) -> int:
-        """The stamp on the monotonic clock, or ``now_ns`` where the stamp cannot be true.
-
-        Args:
-            stamp_wall_ns: the kernel's stamp, Unix time.
-            earliest_ns: when it can have been at the earliest (the request's sending).
-            now_ns: when it was read.
+        The nearer end, where the two clocks' own reading error explains it; else ``now_ns``: the stamp is refused.
         """
-        stamp = stamp_wall_ns - self._offset_ns
-        if stamp > now_ns:
-            if stamp - now_ns < 50_000:  # the two readings' own error
-                self.accepted += 1
-                return now_ns
-            self.refused += 1
+        if now_ns < stamp_ns < now_ns + _READING_ERROR_NS:
             return now_ns
-        if stamp < earliest_ns:
-            if earliest_ns - stamp < 50_000:
-                self.accepted += 1
-                return earliest_ns
-            self.refused += 1
-            return now_ns
-        self.accepted += 1
-        return stamp
+        if earliest_ns - _READING_ERROR_NS < stamp_ns < earliest_ns:
+            return earliest_ns
+        self.refused += 1
+        return now_ns

@@ -44,14 +44,14 @@ class Loop:
     then, and moves ``due_ns`` on.
     """
 
-    def __init__(self, *, batch_ns: int) -> None:
+    def __init__(self, *, batch_ns: int, stretch_ns: int = 0) -> None:
         self.batch_ns = batch_ns
+        self.stretch_ns = stretch_ns
         self.clock = StampClock()
         self.due_ns = NEVER
         self.on_due: Callable[[], None] = lambda: None
         self.lag = Histogram()
         """How late the loop woke for a time it had set, ns."""
-        self.turns = 0
         self.running = False
         self._epoll = select.epoll()
         self._timer = Timer()
@@ -96,7 +96,6 @@ class Loop:
         quiet_until = 0
         while self.running:
             now = monotonic_ns()
-            self.turns += 1
             if now >= self.due_ns:
                 self.on_due()
                 now = monotonic_ns()
@@ -125,7 +124,8 @@ class Loop:
                     self.lag.add(now - wake)
                     if now >= self.due_ns:
                         self.on_due()
-            clock.keep(now)
+            if now > clock.read_again_ns:
+                clock.read()
             quiet_until = 0
             for fd, events in ready:
                 if fd == timer_fd:
@@ -137,7 +137,9 @@ class Loop:
                 if monotonic_ns() >= self.due_ns:
                     self.on_due()
             if quiet_until:
-                quiet_until = monotonic_ns() + self.batch_ns
+                now = monotonic_ns()
+                due = self.due_ns
+                quiet_until = due if due - now < self.stretch_ns else now + self.batch_ns
 
     def close(self) -> None:
         self._timer.close()

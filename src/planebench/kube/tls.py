@@ -61,6 +61,7 @@ class Connection:
     """One connection and its reply parser; it opens itself."""
 
     __slots__ = (
+        "_clock",
         "_handler",
         "_incoming",
         "_loop",
@@ -82,6 +83,7 @@ class Connection:
         self.owner: object = None
         """What the handler keeps with a connection: the request it carries."""
         self._loop = loop
+        self._clock = loop.clock
         self._handler = handler
         self._unsent = b""
         self._incoming = ssl.MemoryBIO()
@@ -121,10 +123,8 @@ class Connection:
             return
         try:
             n = self._socket.send(data)
-        except BlockingIOError:
+        except OSError:  # full: the rest follows; or broken: the reading side says so
             n = 0
-        except OSError:
-            return  # the reading side says so
         if n < len(data):
             self._unsent = data[n:]
             self._loop.modify(self._socket.fileno(), EPOLLIN | EPOLLOUT)
@@ -196,7 +196,9 @@ class Connection:
             stamp = now
             if ancillary:
                 seconds, nanoseconds = _STAMP.unpack(ancillary[0][2])
-                stamp = self._loop.clock.monotonic(seconds * 1_000_000_000 + nanoseconds, self.sent_ns, now)
+                stamp = seconds * 1_000_000_000 + nanoseconds - self._clock.offset_ns
+                if not self.sent_ns <= stamp <= now:
+                    stamp = self._clock.judge(stamp, self.sent_ns, now)
             self._incoming.write(_view[:n])
             if not self.is_open:
                 self._handshake()

@@ -12,6 +12,7 @@ minus due, includes that wait. What is retried, and how it is recorded:
 
 from __future__ import annotations
 
+import re
 import time
 from array import array
 from collections import deque
@@ -46,86 +47,59 @@ class _Status(msgspec.Struct):
 
 
 class Rendering:
-    """A template split at its placeholders, so that a request is one join."""
+    """A template turned into one format operation per request."""
 
-    __slots__ = ("_fixed_length", "_pieces", "_uses", "template")
+    __slots__ = ("_arguments", "_fixed_length", "_format", "_uses", "template")
 
     def __init__(self, template: RequestTemplate, host: str, user_agent: str) -> None:
         self.template = template
-        body = _split(template.body)
-        lines = [
+        head = [
             f"{template.method} {template.path} HTTP/1.1",
             f"Host: {host}",
             f"User-Agent: {user_agent}",
-            f"Accept: {template.accept}",
+            "Accept: application/json",
         ]
         if template.body:
-            lines.append(f"Content-Type: {template.content_type}")
-        self._fixed_length = sum(len(piece) for piece in body if isinstance(piece, bytes))
-        self._uses = tuple(sum(1 for piece in body if piece == slot) for slot in range(3))
-        head = "\r\n".join(lines).encode() + b"\r\n"
+            head.append(f"Content-Type: {template.content_type}")
+        request = "\r\n".join(head).encode()
         if template.body or template.method in ("POST", "PUT", "PATCH"):
-            self._pieces = (*_split(head), b"Content-Length: ", _LENGTH, b"\r\n\r\n", *body)
-        else:
-            self._pieces = (*_split(head), b"\r\n")
+            request += b"\r\nContent-Length: __LENGTH__"
+        request += b"\r\n\r\n" + template.body
+        pieces = _PLACEHOLDER.split(request)
+        self._format = b"%b".join(piece.replace(b"%", b"%%") for piece in pieces)
+        self._arguments = tuple(_SLOTS[name] for name in _PLACEHOLDER.findall(request))
+        fixed = _PLACEHOLDER.split(template.body)
+        self._fixed_length = sum(map(len, fixed))
+        self._uses = tuple(template.body.count(name) for name in _SLOTS)
 
-    def render(self, name: str, namespace: str, index: int) -> bytes:
+    def render(self, name: bytes, namespace: bytes, index: int) -> bytes:
         """A whole request."""
-        values = [name.encode(), namespace.encode(), b"%d" % index, b""]
-        a, b, c = self._uses
-        length = self._fixed_length + a * len(values[0]) + b * len(values[1]) + c * len(values[2])
-        values[3] = b"%d" % length
-        return b"".join([values[piece] if type(piece) is int else piece for piece in self._pieces])  # type: ignore[misc]
+        number = b"%d" % index
+        names, namespaces, indices, _ = self._uses
+        length = self._fixed_length + names * len(name) + namespaces * len(namespace) + indices * len(number)
+        values = (name, namespace, number, b"%d" % length)
+        return self._format % tuple([values[slot] for slot in self._arguments])
 
 
-_PLACEHOLDERS: Final = (b"__NAME__", b"__NAMESPACE__", b"__INDEX__")
-_LENGTH: Final = 3
+_SLOTS: Final = {b"__NAME__": 0, b"__NAMESPACE__": 1, b"__INDEX__": 2, b"__LENGTH__": 3}
+_PLACEHOLDER: Final = re.compile(rb"__(?:NAME|NAMESPACE|INDEX|LENGTH)__")
 
 
-def _split(text: bytes) -> list[bytes | int]:
-    pieces: list[bytes | int] = [text]
-    for slot, placeholder in enumerate(_PLACEHOLDERS):
-        split: list[bytes | int] = []
-        for piece in pieces:
-            if isinstance(piece, int):
-                split.append(piece)
-                continue
-            first, *others = piece.split(placeholder)
-            split.append(first)
-            for other in others:
-                split += [slot, other]
-        pieces = split
-    return [piece for piece in pieces if piece != b""]
-
-
-class Request:
+class Request(msgspec.Struct, gc=False, eq=False):
     """An operation that has been due and is not finished."""
 
-    __slots__ = (
-        "attempts",
-        "connection",
-        "deadline_ns",
-        "due_ns",
-        "note",
-        "number",
-        "phase",
-        "refusals",
-        "sent_ns",
-        "size",
-    )
-
-    def __init__(self, phase: RunningPhase, number: int, due_ns: int, deadline_ns: int) -> None:
-        self.phase = phase
-        self.number = number
-        self.due_ns = due_ns
-        self.deadline_ns = deadline_ns
-        self.sent_ns = -1
-        self.attempts = 0
-        self.refusals = 0
-        """Failed tries to connect while it waited for a connection."""
-        self.size = 0
-        self.note = ""
-        self.connection: Connection | None = None
+    phase: RunningPhase
+    number: int
+    """The operation's; -1 once it is finished."""
+    due_ns: int
+    deadline_ns: int
+    sent_ns: int = -1
+    attempts: int = 0
+    refusals: int = 0
+    """Failed tries to connect while it waited for a connection."""
+    size: int = 0
+    note: str = ""
+    connection: Connection | None = None
 
 
 class RunningPhase:
@@ -135,6 +109,7 @@ class RunningPhase:
         self.number = number
         self.plan = plan
         self.renderings = renderings
+        self.namespaces = [namespace.encode() for namespace in plan.namespaces]
         self.start_ns = start_ns
         self.due_ns = array("q", (start_ns + due for due in plan.due_ns))
         self.planned = len(self.due_ns)
@@ -260,7 +235,7 @@ class Dispatcher:
         plan = phase.plan
         number = request.number
         data = phase.renderings[plan.template[number]].render(
-            plan.object_name[number], plan.namespaces[plan.namespace[number]], plan.index[number]
+            plan.object_name[number].encode(), phase.namespaces[plan.namespace[number]], plan.index[number]
         )
         connection.owner = request
         connection.parser.expect()

@@ -243,11 +243,11 @@ class Tracked:
         """Bits of the rules that hold now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
+class Description(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What an object is; written once, and again when its owner or node changes."""
 
     number: int
+    watch: str
     namespace: str
     name: str
     uid: str
@@ -284,6 +284,7 @@ class Reducer:
     """
 
     def __init__(self, spec: WatchSpec, numbers: Iterator[int] | None = None) -> None:
+        self._name = spec.name
         self.alive: dict[str, Tracked] = {}
         """UID -> object."""
         rules = [rule for rule in spec.milestones if rule.name not in (ADDED, DELETING, DELETED)]
@@ -321,10 +322,6 @@ class Reducer:
         """An object's UID, the key of :attr:`alive`."""
         return str(self._values(obj)[_UID])
 
-    def version(self, obj: Any) -> str:
-        """An object's resourceVersion."""
-        return str(self._values(obj)[_VERSION] or "")
-
     def listed(self, obj: Any) -> Change:
         """An object of the initial LIST: what already holds was reached before, at an unknown time."""
         values = self._values(obj)
@@ -347,10 +344,20 @@ class Reducer:
 
     def deleted(self, obj: Any) -> Change:
         """An object is gone; its last state may hold milestones that no event showed before."""
-        change = self.seen(obj)
-        uid = self._values(obj)[_UID]
+        values = self._values(obj)
+        uid = values[_UID]
+        tracked = self.alive.get(uid)
+        change = self._appear(values) if tracked is None else self._update(tracked, values)
         self._forget(uid, self.alive[uid])
         change.milestones.append(DELETED)
+        return change
+
+    def bookmark(self, obj: Any) -> Change:
+        """Nothing changed up to the bookmark's resourceVersion."""
+        change = self._change
+        change.number, change.version = -1, self._values(obj)[_VERSION]
+        change.description = None
+        change.milestones = []
         return change
 
     def vanished(self, uid: str) -> Change:
@@ -377,7 +384,7 @@ class Reducer:
         change.number = tracked.number
         change.description = None
         change.milestones = milestones = []
-        version = change.version = values[_VERSION]
+        change.version = version = values[_VERSION]
         if version == tracked.version:  # a resync
             return change
         tracked.version = version
@@ -433,6 +440,7 @@ class Reducer:
         index = text(values[_INDEX])
         return Description(
             tracked.number,
+            self._name,
             tracked.namespace,
             tracked.name,
             values[_UID] or "",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -118,9 +118,9 @@ class Records:
         with (self.folder / "phases.jsonl").open("ab") as file:
             file.write(line + b"\n")
 
-    def describe(self, row: Iterable[object]) -> None:
-        """Write an object's number, watch, namespace, name, uid, owner, node and index; its last row counts."""
-        self._object_lines.append(msgspec.json.encode(row))
+    def describe(self, description: msgspec.Struct) -> None:
+        """Write what an object is; its last description counts."""
+        self._object_lines.append(msgspec.json.encode(description))
         if len(self._object_lines) >= 400:
             self._spill_objects()
 

@@ -24,6 +24,7 @@ from planebench.observe.records import Records
 _PAGE_OBJECTS: Final = 500
 _WATCH_TIMEOUT_S: Final = 6 * 3600
 """Asked of the API server; longer than any run, so that an end is seen as what it is."""
+_APPEARS: Final = frozenset(("ADDED", "MODIFIED"))
 _BACKOFF_S: Final = (0.01, 0.05, 0.2, 0.5, 1.0)
 
 
@@ -71,7 +72,7 @@ class Watch:
         self.t0_ns = t0_ns
         self.failed = failed
         self.code = records.strings.code(spec.name)
-        self.kind = records.strings.code
+        self.string = records.strings.code
         self.read_delay = Histogram()
         """From the kernel's receipt to our reading, ns."""
         self.events = 0
@@ -95,22 +96,13 @@ class Watch:
     def note(self, change: Change, t_ns: int) -> None:
         """Record what a change shows; ``t_ns`` on the trial's clock."""
         records = self.records
-        for milestone in change.milestones:
-            records.milestones.add((change.number, records.strings.code(milestone), t_ns))
-        about = change.description
-        if about is not None:
-            records.describe(
-                (
-                    about.number,
-                    self.spec.name,
-                    about.namespace,
-                    about.name,
-                    about.uid,
-                    about.owner,
-                    about.node,
-                    about.index,
-                )
-            )
+        if change.milestones:
+            rows: list[int] = []
+            for milestone in change.milestones:
+                rows += (change.number, self.string(milestone), t_ns)
+            records.milestones.add(rows)
+        if change.description is not None:
+            records.describe(change.description)
 
     def stop(self) -> None:
         for stream in self.streams:
@@ -282,29 +274,31 @@ class Stream:
 
     def _events(self, lines: Sequence[bytes], stamp_ns: int, now_ns: int) -> None:
         watch = self._watch
-        reducer = watch.reducer
+        decode, reducer, code, string = watch.decode_event, watch.reducer, watch.code, watch.string
         t_ns, read_ns = stamp_ns - watch.t0_ns, now_ns - watch.t0_ns
         rows: list[int] = []
         for line in lines:
             try:
-                event = watch.decode_event(line)
+                event = decode(line)
             except msgspec.MsgspecError as error:
                 watch.failed(f"watch {watch.spec.name}: an event that cannot be read: {error}")
                 continue
             kind = event.type
-            if kind == "MODIFIED" or kind == "ADDED":
+            if kind in _APPEARS:
                 change = reducer.seen(event.object)
             elif kind == "DELETED":
                 change = reducer.deleted(event.object)
             elif kind == "BOOKMARK":
-                self._version = reducer.version(event.object)
-                rows += (t_ns, read_ns, watch.code, -1, watch.kind(kind), _number(self._version), len(line))
-                continue
+                change = reducer.bookmark(event.object)
             else:
                 self._error_event(line, now_ns)
                 break
-            self._version = version = change.version
-            rows += (t_ns, read_ns, watch.code, change.number, watch.kind(kind), _number(version), len(line))
+            self._version = change.version
+            try:
+                version = int(change.version)
+            except ValueError:
+                version = -1
+            rows += (t_ns, read_ns, code, change.number, string(kind), version, len(line))
             if change.milestones or change.description is not None:
                 watch.note(change, t_ns)
         watch.records.events.add(rows)
@@ -349,11 +343,3 @@ def _failure(body: bytes) -> _Failure:
         return msgspec.json.decode(body, type=_Failure)
     except msgspec.MsgspecError:
         return _Failure()
-
-
-def _number(version: str) -> int:
-    """A resourceVersion as a number (they are, by the API's rules since 1.35); -1 for what is none."""
-    try:
-        return int(version)
-    except ValueError:
-        return -1
