@@ -75,10 +75,13 @@ class FakeAPIServer:
         self.access = access
         self.script = script
         self.requests: list[Request] = []
+        self.closed = False
         self.writers: list[asyncio.StreamWriter] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writers.append(writer)
+        if self.closed:
+            writer.transport.abort()
         number = len(self.writers)
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
             while True:
@@ -110,6 +113,7 @@ async def fake_api_server(folder: Path, script: Script) -> AsyncIterator[FakeAPI
         yield server
     finally:
         listener.close()
+        server.closed = True
         for writer in server.writers:
             writer.transport.abort()
 

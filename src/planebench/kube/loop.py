@@ -1,8 +1,13 @@
 """One epoll loop with exact timers, made for open-loop sending: what is due goes before everything else.
 
-While a lot arrives, the loop reads in batches: after a round of reads it sleeps until something is due or
-``batch_ns`` have passed, rather than waking for each reply. The kernel stamps what arrives meanwhile, so a reply
-that is read late is not recorded late.
+Waking is what costs (caches are cold by then), so the loop wakes for what is due and reads in between as seldom as
+the truth allows. Two kinds of files:
+
+- *prompt* ones wake the loop: a watch carries many events, and the kernel stamps only the last of those that are
+  read together. After a read the loop sleeps ``batch_ns``, so that no stamp is later than its event by more than
+  that; or until the next send, if that is due within ``stretch_ns``.
+- *patient* ones do not: a reply is alone on its connection and its stamp is exact whenever it is read. They are
+  looked at every ``patience_ns`` while something is expected of them.
 """
 
 from __future__ import annotations
@@ -42,34 +47,46 @@ class Loop:
 
     ``due_ns`` is when the next send is due (monotonic), ``on_due`` sends it and everything else that is due by
     then, and moves ``due_ns`` on.
+
+    Raises:
+        OSError: this system has no epoll or no timerfd.
     """
 
-    def __init__(self, *, batch_ns: int, stretch_ns: int = 0) -> None:
+    def __init__(self, *, batch_ns: int, stretch_ns: int, patience_ns: int) -> None:
         self.batch_ns = batch_ns
         self.stretch_ns = stretch_ns
+        self.patience_ns = patience_ns
         self.clock = StampClock()
         self.due_ns = NEVER
         self.on_due: Callable[[], None] = lambda: None
+        self.look_ns = NEVER
+        """When the patient files are looked at next (monotonic)."""
+        self.expecting: Callable[[], bool] = lambda: False
+        """Whether anything is expected of the patient files."""
         self.lag = Histogram()
         """How late the loop woke for a time it had set, ns."""
         self.running = False
-        self._epoll = select.epoll()
         self._timer = Timer()
-        self._epoll.register(self._timer.fd, EPOLLIN)
-        self._calls: dict[int, Callable[[int], None]] = {}
+        self._prompt = select.epoll()
+        self._patient = select.epoll()
+        self._prompt.register(self._timer.fd, EPOLLIN)
+        self._looking = False
+        self._files: dict[int, tuple[select.epoll, Callable[[int], None]]] = {}
         self._alarms: list[tuple[int, int, Alarm]] = []
         self._order = itertools.count()
 
-    def register(self, fd: int, events: int, call: Callable[[int], None]) -> None:
-        self._calls[fd] = call
-        self._epoll.register(fd, events)
+    def register(self, fd: int, events: int, call: Callable[[int], None], *, patient: bool = False) -> None:
+        epoll = self._patient if patient else self._prompt
+        epoll.register(fd, events)
+        self._files[fd] = (epoll, call)
 
     def modify(self, fd: int, events: int) -> None:
-        self._epoll.modify(fd, events)
+        self._files[fd][0].modify(fd, events)
 
     def unregister(self, fd: int) -> None:
-        if self._calls.pop(fd, None) is not None:
-            self._epoll.unregister(fd)
+        file = self._files.pop(fd, None)
+        if file is not None:
+            file[0].unregister(fd)
 
     def at(self, monotonic_ns: int, call: Callable[[], None]) -> Alarm:
         """Call at a monotonic time."""
@@ -81,6 +98,19 @@ class Loop:
         """Call after a delay in seconds."""
         return self.at(time.monotonic_ns() + int(seconds * 1e9), call)
 
+    def expect(self) -> None:
+        """Something is expected of the patient files from now on."""
+        if self.look_ns == NEVER:
+            self.look_ns = time.monotonic_ns() + self.patience_ns
+
+    def look(self) -> None:
+        """Look at the patient files now."""
+        if not self._looking:
+            self._looking = True
+            self._serve(self._patient.poll(0))
+            self._looking = False
+            self.look_ns = time.monotonic_ns() + self.patience_ns if self.expecting() else NEVER
+
     def stop(self) -> None:
         self.running = False
 
@@ -89,58 +119,58 @@ class Loop:
         self.running = True
         monotonic_ns = time.monotonic_ns
         clock = self.clock
-        calls = self._calls
         alarms = self._alarms
-        timer_fd = self._timer.fd
-        poll = self._epoll.poll
+        poll = self._prompt.poll
         quiet_until = 0
         while self.running:
             now = monotonic_ns()
             if now >= self.due_ns:
                 self.on_due()
                 now = monotonic_ns()
+            if now >= self.look_ns:
+                self.look()
             while alarms and alarms[0][0] <= now:
                 alarm = heapq.heappop(alarms)[2]
                 if alarm.call is not None:
                     alarm.call()
+            wake = min(self.due_ns, self.look_ns, alarms[0][0] if alarms else NEVER)
             if not self.running:
                 break
-            wake = self.due_ns
-            if alarms and alarms[0][0] < wake:
-                wake = alarms[0][0]
             if now < quiet_until:
-                until = quiet_until if quiet_until < wake else wake
-                time.sleep(max(until - now, 0) / 1e9)
-                now = monotonic_ns()
-                self.lag.add(now - until)
-                if now >= self.due_ns:
-                    self.on_due()
+                wake = min(wake, quiet_until)
+                time.sleep(max(wake - now, 0) / 1e9)
                 ready = poll(0)
             else:
                 self._timer.set(wake)
                 ready = poll()
-                now = monotonic_ns()
-                if now >= wake:
-                    self.lag.add(now - wake)
-                    if now >= self.due_ns:
-                        self.on_due()
+            now = monotonic_ns()
+            if now >= wake:
+                self.lag.add(now - wake)
+                if now >= self.due_ns:
+                    self.on_due()
             if now > clock.read_again_ns:
                 clock.read()
-            quiet_until = 0
-            for fd, events in ready:
-                if fd == timer_fd:
-                    continue
-                call = calls.get(fd)
-                if call is not None:
-                    call(events)
-                    quiet_until = 1
-                if monotonic_ns() >= self.due_ns:
-                    self.on_due()
-            if quiet_until:
+            if self._serve(ready):
                 now = monotonic_ns()
                 due = self.due_ns
                 quiet_until = due if due - now < self.stretch_ns else now + self.batch_ns
+            else:
+                quiet_until = 0
 
     def close(self) -> None:
         self._timer.close()
-        self._epoll.close()
+        self._prompt.close()
+        self._patient.close()
+
+    def _serve(self, ready: list[tuple[int, int]]) -> bool:
+        """Call back for each file, and send in between what has become due; False where there was none."""
+        served = False
+        files = self._files
+        for fd, events in ready:
+            file = files.get(fd)
+            if file is not None:  # neither the timer nor closed meanwhile
+                file[1](events)
+                served = True
+            if time.monotonic_ns() >= self.due_ns:
+                self.on_due()
+        return served

@@ -42,6 +42,8 @@ class Peer:
         context.load_cert_chain(str(access.identity.certificate), str(access.identity.key))
         context.set_alpn_protocols(["http/1.1"])
         self.context = context
+        self.session: ssl.SSLSession | None = None
+        """An earlier connection's session: resuming it spares both sides the signatures."""
 
 
 class Handler(Protocol):
@@ -58,7 +60,11 @@ class Handler(Protocol):
 
 
 class Connection:
-    """One connection and its reply parser; it opens itself."""
+    """One connection and its reply parser; it opens itself.
+
+    Args:
+        patient: it carries one reply at a time, so that what arrives need not be read at once (see :class:`Loop`).
+    """
 
     __slots__ = (
         "_clock",
@@ -66,6 +72,8 @@ class Connection:
         "_incoming",
         "_loop",
         "_outgoing",
+        "_patient",
+        "_peer",
         "_session",
         "_socket",
         "_unsent",
@@ -75,7 +83,7 @@ class Connection:
         "sent_ns",
     )
 
-    def __init__(self, loop: Loop, peer: Peer, handler: Handler) -> None:
+    def __init__(self, loop: Loop, peer: Peer, handler: Handler, *, patient: bool = False) -> None:
         self.parser = ReplyParser()
         self.is_open = False
         self.sent_ns = 0
@@ -85,10 +93,14 @@ class Connection:
         self._loop = loop
         self._clock = loop.clock
         self._handler = handler
+        self._peer = peer
+        self._patient = patient
         self._unsent = b""
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._session = peer.context.wrap_bio(self._incoming, self._outgoing, server_hostname=peer.host)
+        self._session = peer.context.wrap_bio(
+            self._incoming, self._outgoing, server_hostname=peer.host, session=peer.session
+        )
         family, kind, protocol, _, address = peer.address
         self._socket = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, protocol)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -97,7 +109,7 @@ class Connection:
         status = self._socket.connect_ex(address)
         if status not in (0, errno.EINPROGRESS):
             loop.after(0, lambda: self._lose(os.strerror(status)))
-        loop.register(self._socket.fileno(), EPOLLOUT, self._connecting)
+        loop.register(self._socket.fileno(), EPOLLOUT, self._connecting, patient=patient)
 
     def send(self, request: bytes) -> None:
         """Send a whole request now; what the socket does not take follows as soon as it does."""
@@ -158,7 +170,7 @@ class Connection:
             return
         fd = self._socket.fileno()
         self._loop.unregister(fd)
-        self._loop.register(fd, EPOLLIN, self._ready)
+        self._loop.register(fd, EPOLLIN, self._ready, patient=self._patient)
         self._handshake()
 
     def _handshake(self) -> None:
@@ -220,8 +232,9 @@ class Connection:
                     ended = _CLOSED
                     break
                 parts.append(part)
-        except ssl.SSLWantReadError:
-            pass  # the record's rest has not arrived
+        except ssl.SSLWantReadError:  # the record's rest has not arrived, or it was a session ticket
+            if self._peer.session is None:
+                self._peer.session = self._session.session
         except ssl.SSLError as error:
             ended = _tls_reason(error)
         if parts:

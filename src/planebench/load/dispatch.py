@@ -34,7 +34,7 @@ CONNECTION: Final = "connection"
 UNFINISHED: Final = "unfinished"
 """The engine was stopped before the operation's end."""
 
-_SPARE_CONNECTIONS: Final = 4
+_SPARE_CONNECTIONS: Final = 16
 """Fewer idle ones than this, and another connection is opened before it is needed."""
 _CONNECT_TIMEOUT_S: Final = 10.0
 _RECONNECT_S: Final = 0.1
@@ -178,6 +178,7 @@ class Dispatcher:
         """Those that wait for a Retry-After to pass."""
         self._reconnect: Alarm | None = None
         loop.on_due = self._send_due
+        loop.expecting = lambda: bool(self.in_flight or self._opening)
         for _ in range(connections):
             self._open_connection()
         self._check_expiry()
@@ -211,6 +212,8 @@ class Dispatcher:
         phase = self.phase
         if phase is None:
             return
+        if len(self._idle) < _SPARE_CONNECTIONS:
+            self._loop.look()  # replies that nobody has read yet set connections free
         now = time.monotonic_ns()
         timeout_ns = int(phase.plan.request_timeout_s * 1e9)
         while phase.next < phase.planned:
@@ -242,6 +245,7 @@ class Dispatcher:
         request.connection = connection
         request.attempts += 1
         connection.send(data)
+        self._loop.expect()
         if request.sent_ns < 0:
             request.sent_ns = connection.sent_ns
             request.size = len(data)
@@ -329,7 +333,8 @@ class Dispatcher:
                 self._open_connection()
 
     def _open_connection(self) -> None:
-        connection = Connection(self._loop, self._peer, self)
+        connection = Connection(self._loop, self._peer, self, patient=True)
+        self._loop.expect()
         self._opening[connection] = self._loop.after(_CONNECT_TIMEOUT_S, lambda: self._give_up(connection))
 
     def _give_up(self, connection: Connection) -> None:
@@ -397,6 +402,7 @@ class Dispatcher:
 
     def _check_expiry(self) -> None:
         """Requests expire in the order in which they came up."""
+        self._loop.look()  # also for idle connections that the server has closed
         now = time.monotonic_ns()
         expiry = self._expiry
         while expiry and (expiry[0].number < 0 or expiry[0].deadline_ns <= now):

@@ -45,7 +45,9 @@ from planebench.observe import watches
 from planebench.observe.records import Records
 
 _PR_SET_PDEATHSIG: Final = 1
-_BATCH_NS: Final = int(float(os.environ.get("PB_BATCH", "2")) * 1e6)
+_BATCH_NS: Final = 2_000_000
+_STRETCH_NS: Final = 3_500_000
+_PATIENCE_NS: Final = 10_000_000
 _REPORT_S: Final = 0.2
 _IDLE_REPORT_NS: Final = 1_000_000_000
 _SPILL_S: Final = 1.0
@@ -59,7 +61,7 @@ class Process:
     """Everything that the engine's process holds."""
 
     def __init__(self, start: Start, read_commands: _Commands) -> None:
-        self.loop = Loop(batch_ns=_BATCH_NS, stretch_ns=int(float(os.environ.get("PB_STRETCH", "0")) * 1e6))
+        self.loop = Loop(batch_ns=_BATCH_NS, stretch_ns=_STRETCH_NS, patience_ns=_PATIENCE_NS)
         self.start = start
         self.records = Records(Path(start.folder))
         self.peer = Peer(start.access)
@@ -218,7 +220,7 @@ class Process:
             "retried_as_told": dispatcher.throttled,
             "scheduling": self.policy,
             "kernel_stamps": {"refused": clock.refused, "clock_steps": clock.steps},
-            "read_batch_ms": _BATCH_NS / 1e6,
+            "read_batch_ms": {"usual": _BATCH_NS / 1e6, "longest": _STRETCH_NS / 1e6},
             "watches": {
                 name: {
                     "events": watch.events,
