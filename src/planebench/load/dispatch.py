@@ -34,8 +34,6 @@ CONNECTION: Final = "connection"
 UNFINISHED: Final = "unfinished"
 """The engine was stopped before the operation's end."""
 
-_SPARE_CONNECTIONS: Final = 16
-"""Fewer idle ones than this, and another connection is opened before it is needed."""
 _CONNECT_TIMEOUT_S: Final = 10.0
 _RECONNECT_S: Final = 0.1
 _EXPIRY_CHECK_S: Final = 0.1
@@ -166,6 +164,8 @@ class Dispatcher:
         self._max = max_connections
         self._user_agent = user_agent
         self._wanted = connections
+        self._spare = connections // 2
+        """Fewer idle connections than this, and more are opened: an overloaded server is slow with handshakes."""
         self._connected: Callable[[], None] | None = connected
         self._unreachable = unreachable
         self._executed = executed
@@ -187,6 +187,7 @@ class Dispatcher:
 
     def execute(self, number: int, plan: PhaseFile, start_ns: int) -> None:
         """Start a phase; its operations are due from ``start_ns`` (monotonic) on."""
+        self._loop.look()  # connections that the server has closed since the last phase
         host = f"{self._peer.host}:{self._peer.port}"
         renderings = [Rendering(template, host, self._user_agent) for template in plan.templates]
         self.phase = RunningPhase(number, plan, renderings, start_ns)
@@ -212,7 +213,7 @@ class Dispatcher:
         phase = self.phase
         if phase is None:
             return
-        if len(self._idle) < _SPARE_CONNECTIONS:
+        if len(self._idle) < self._spare:
             self._loop.look()  # replies that nobody has read yet set connections free
         now = time.monotonic_ns()
         timeout_ns = int(phase.plan.request_timeout_s * 1e9)
@@ -230,7 +231,7 @@ class Dispatcher:
                 self._queue.append(request)
             now = time.monotonic_ns()
         self._next_due()
-        if len(self._idle) < _SPARE_CONNECTIONS:
+        if len(self._idle) < self._spare:
             self._grow()
 
     def _send(self, request: Request, connection: Connection) -> None:
@@ -326,7 +327,7 @@ class Dispatcher:
 
     def _grow(self) -> None:
         """Open as many connections as are short, up to the limit."""
-        short = max(len(self._queue), 1) - len(self._opening)
+        short = len(self._queue) + self._spare - len(self._idle) - len(self._opening)
         room = self._max - self._open - len(self._opening)
         if self._reconnect is None:
             for _ in range(min(short, room)):
