@@ -419,7 +419,9 @@ async def test_a_watch_that_ends_is_resumed_without_loss(
 
 async def gone_by_event(request: Request) -> None:
     await request.start_watch()
-    await request.event("ERROR", {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"})
+    await request.event(
+        "ERROR", {"kind": "Status", "metadata": {}, "status": "Failure", "code": 410, "reason": "Expired"}
+    )
     await asyncio.sleep(3600)
 
 

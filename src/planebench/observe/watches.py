@@ -39,6 +39,10 @@ class _Failure(msgspec.Struct):
     reason: str = ""
 
 
+class _Event(msgspec.Struct):
+    type: str = ""
+
+
 class _FailureEvent(msgspec.Struct):
     object: _Failure
 
@@ -280,10 +284,12 @@ class Stream:
         for line in lines:
             try:
                 event = decode(line)
+                kind = event.type
             except msgspec.MsgspecError as error:
-                watch.failed(f"watch {watch.spec.name}: an event that cannot be read: {error}")
-                continue
-            kind = event.type
+                if not _is_error(line):  # a Status is not of the objects' type
+                    watch.failed(f"watch {watch.spec.name}: an event that cannot be read: {error}")
+                    continue
+                kind = "ERROR"
             if kind in _APPEARS:
                 change = reducer.seen(event.object)
             elif kind == "DELETED":
@@ -343,3 +349,10 @@ def _failure(body: bytes) -> _Failure:
         return msgspec.json.decode(body, type=_Failure)
     except msgspec.MsgspecError:
         return _Failure()
+
+
+def _is_error(line: bytes) -> bool:
+    try:
+        return msgspec.json.decode(line, type=_Event).type == "ERROR"
+    except msgspec.MsgspecError:
+        return False
