@@ -4,10 +4,10 @@ Waking is what costs (caches are cold by then), so the loop wakes for what is du
 the truth allows. Two kinds of files:
 
 - *prompt* ones wake the loop: a watch carries many events, and the kernel stamps only the last of those that are
-  read together. After a read the loop sleeps ``batch_ns``, so that no stamp is later than its event by more than
-  that; or until the next send, if that is due within ``stretch_ns``.
+  read together. When reads follow each other closely, the loop sleeps ``batch_ns`` after each, so that no stamp is
+  later than its event by more than that; or until the next send, if that is due within ``stretch_ns``.
 - *patient* ones do not: a reply is alone on its connection and its stamp is exact whenever it is read. They are
-  looked at every ``patience_ns`` while something is expected of them.
+  looked at after ``patience_ns`` while something is expected of them, less and less often while nothing comes.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from planebench.kube.timer import Timer
 
 NEVER: Final = 1 << 62
 """A monotonic time that never comes."""
+
+_MOST_PATIENCE: Final = 4
 
 EPOLLIN: Final = select.EPOLLIN
 EPOLLOUT: Final = select.EPOLLOUT
@@ -71,6 +73,7 @@ class Loop:
         self._patient = select.epoll()
         self._prompt.register(self._timer.fd, EPOLLIN)
         self._looking = False
+        self._wait_ns = patience_ns
         self._files: dict[int, tuple[select.epoll, Callable[[int], None]]] = {}
         self._alarms: list[tuple[int, int, Alarm]] = []
         self._order = itertools.count()
@@ -101,15 +104,19 @@ class Loop:
     def expect(self) -> None:
         """Something is expected of the patient files from now on."""
         if self.look_ns == NEVER:
+            self._wait_ns = self.patience_ns
             self.look_ns = time.monotonic_ns() + self.patience_ns
 
     def look(self) -> None:
         """Look at the patient files now."""
         if not self._looking:
             self._looking = True
-            self._serve(self._patient.poll(0))
+            found = self._serve(self._patient.poll(0))
             self._looking = False
-            self.look_ns = time.monotonic_ns() + self.patience_ns if self.expecting() else NEVER
+            self._wait_ns = (
+                self.patience_ns if found else min(2 * self._wait_ns, _MOST_PATIENCE * self.patience_ns)
+            )
+            self.look_ns = time.monotonic_ns() + self._wait_ns if self.expecting() else NEVER
 
     def stop(self) -> None:
         self.running = False
@@ -121,7 +128,7 @@ class Loop:
         clock = self.clock
         alarms = self._alarms
         poll = self._prompt.poll
-        quiet_until = 0
+        quiet_until = last_read = 0
         while self.running:
             now = monotonic_ns()
             if now >= self.due_ns:
@@ -150,12 +157,13 @@ class Loop:
                     self.on_due()
             if now > clock.read_again_ns:
                 clock.read()
+            quiet_until = 0
             if self._serve(ready):
                 now = monotonic_ns()
-                due = self.due_ns
-                quiet_until = due if due - now < self.stretch_ns else now + self.batch_ns
-            else:
-                quiet_until = 0
+                if now - last_read < 2 * self.batch_ns:
+                    due = self.due_ns
+                    quiet_until = due if due - now < self.stretch_ns else now + self.batch_ns
+                last_read = now
 
     def close(self) -> None:
         self._timer.close()

@@ -36,7 +36,7 @@ UNFINISHED: Final = "unfinished"
 
 _CONNECT_TIMEOUT_S: Final = 10.0
 _RECONNECT_S: Final = 0.1
-_EXPIRY_CHECK_S: Final = 0.1
+_EXPIRY_CHECK_S: Final = 0.2
 
 
 class _Status(msgspec.Struct):
