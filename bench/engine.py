@@ -1,0 +1,133 @@
+"""What the load engine itself costs: CPU seconds per 1,000 pods created and observed until they run, and lateness.
+
+Needs a cluster with simulated nodes whose pods get to run, and a user who may create pods there:
+
+    python bench/engine.py --port 6443 --ca ca.crt --certificate load.crt --key load.key --rate 300 --pods 1000
+
+Prints figures and judges nothing: they depend on the machine, and on what else runs on it. The CPU time is the
+engine's process's own, from /proc; opening the connections is reported apart, for it happens before the load.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from planebench.load import Engine
+from planebench.model import (
+    Access,
+    Identity,
+    LoadPhase,
+    MilestoneRule,
+    Operation,
+    RequestTemplate,
+    Resource,
+    Stage,
+    WatchSpec,
+)
+from planebench.results.engine_files import convert
+
+POD = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "__NAME__", "labels": {"planebench.dev/index": "__INDEX__"}},
+    "spec": {
+        "automountServiceAccountToken": False,
+        "tolerations": [{"operator": "Exists"}],
+        "containers": [
+            {"name": "c", "image": "pause", "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}}},
+        ],
+    },
+}
+PODS = WatchSpec(
+    "pods",
+    Resource("", "v1", "pods", "Pod"),
+    (
+        MilestoneRule("scheduled", "spec.nodeName"),
+        MilestoneRule("running", "status.phase", equals="Running"),
+        MilestoneRule("ready", "status.conditions[Ready].status", equals="True"),
+    ),
+    node_field="spec.nodeName",
+)
+PATH = "/api/v1/namespaces/__NAMESPACE__/pods"
+CREATE = RequestTemplate("create", "pods", "POST", PATH, json.dumps(POD).encode())
+DELETE = RequestTemplate("delete", "pods", "DELETE", f"{PATH}/__NAME__")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A process's cost so far."""
+
+    cpu_s: float
+    peak_rss_mib: float
+
+    @classmethod
+    def of(cls, pid: int) -> Cost:
+        process = Path("/proc", str(pid))
+        cpu_ns = int((process / "schedstat").read_text().split()[0])
+        peak = next(line for line in (process / "status").read_text().splitlines() if line.startswith("VmHWM"))
+        return cls(cpu_ns / 1e9, int(peak.split()[1]) / 1024)
+
+
+async def measure(access: Access, namespace: str, pods: int, rate: float, connections: int, out: Path) -> None:
+    names = [f"bench-{time.time_ns() // 1_000_000_000}-{number:06d}" for number in range(pods)]
+
+    def phase(name: str, stage: Stage, template: RequestTemplate) -> LoadPhase:
+        operations = [
+            Operation(int(number / rate * 1e9), 0, number, name, namespace) for number, name in enumerate(names)
+        ]
+        return LoadPhase(name, stage, (template,), operations)
+
+    async with Engine.start(access, out, time.monotonic_ns(), connections=connections) as engine:
+        await engine.watch(PODS)
+        before = Cost.of(engine.pid)
+        created = await engine.execute(phase("creation", Stage.CREATION, CREATE))
+        running = await engine.until(lambda p: p.milestones["pods"]["running"] >= created.answered, 60)
+        after = Cost.of(engine.pid)
+        deleted = await engine.execute(phase("cleanup", Stage.CLEANUP, DELETE))
+        gone = await engine.until(lambda p: p.milestones["pods"]["deleted"] >= deleted.answered, 60)
+        end = Cost.of(engine.pid)
+        health = await engine.stop()
+    convert(out)
+    figures = {
+        "created": created.answered,
+        "failed": created.failed + deleted.failed,
+        "all_running": running,
+        "all_deleted": gone,
+        "response_ms": created.response_ms,
+        "cpu_s_to_open": round(before.cpu_s, 3),
+        "cpu_s_per_1000_created_and_running": round((after.cpu_s - before.cpu_s) / pods * 1000, 3),
+        "cpu_s_per_1000_deleted_and_gone": round((end.cpu_s - after.cpu_s) / pods * 1000, 3),
+        "peak_rss_mib": round(end.peak_rss_mib, 1),
+        "errors": dict(deleted.errors),
+        "health": health,
+    }
+    print(json.dumps(figures, indent=2))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--ca", type=Path, required=True)
+    parser.add_argument("--certificate", type=Path, required=True)
+    parser.add_argument("--key", type=Path, required=True)
+    parser.add_argument("--namespace", default="default")
+    parser.add_argument("--pods", type=int, default=1000)
+    parser.add_argument("--rate", type=float, default=300.0, help="creates per second")
+    parser.add_argument("--connections", type=int, default=64)
+    options = parser.parse_args()
+    access = Access(
+        options.host, options.port, options.ca, Identity("bench", (), options.certificate, options.key)
+    )
+    with tempfile.TemporaryDirectory() as out:
+        asyncio.run(measure(access, options.namespace, options.pods, options.rate, options.connections, Path(out)))
+
+
+if __name__ == "__main__":
+    main()
