@@ -10,8 +10,8 @@ a value within its bound is within it without the lateness, too; what d is held 
 was from its plan. A value that is above its bound by more than d is a FAIL all the same.
 
 **Missing.** A request without success is larger than every bound, in whichever percentile it falls. An object that
-never came fails every upper bound on its way, also where the percentile would leave it out: a run that lost an object
-has not shown what was demanded.
+never came fails every upper bound on its way, also where the percentile would leave it out: a run that lost an
+object has not shown what was demanded.
 """
 
 from __future__ import annotations

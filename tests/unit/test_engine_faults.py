@@ -489,6 +489,18 @@ async def test_a_watch_with_a_bad_path(tmp_path: Path) -> None:
             await case.engine.watch(replace(WATCH, node_field="status..x"))
 
 
+async def test_an_event_that_cannot_be_read_breaks_the_measurement(tmp_path: Path) -> None:
+    async def events(request: Request) -> None:
+        await request.start_watch()
+        await request.event("ADDED", {"metadata": "none"})
+        await asyncio.sleep(3600)
+
+    async with run(tmp_path, Watched([[]], events)) as case:
+        await case.engine.watch(WATCH)
+        with pytest.raises(EngineError, match="watch pods: an event that cannot be read"):
+            await case.engine.until(lambda p: False, 20)
+
+
 async def test_revisions_come_with_their_times(tmp_path: Path) -> None:
     async def events(request: Request) -> None:
         await request.start_watch()
@@ -601,6 +613,25 @@ async def test_cancellation_ends_the_process_and_keeps_what_was_sent(tmp_path: P
     [row] = pl.read_parquet(tmp_path / "raw" / "requests.parquet").to_dicts()
     assert (row["error"], row["attempts"], row["done_ns"]) == ("unfinished", 1, -1)
     assert row["sent_ns"] > 0
+
+
+async def test_one_phase_at_a_time(tmp_path: Path) -> None:
+    async def script(request: Request) -> None:
+        await asyncio.sleep(3600)
+
+    async with run(tmp_path, script) as case:
+        first = asyncio.create_task(case.engine.execute(phase(1)))
+        await case.until(lambda p: p.sent == 1)
+        with pytest.raises(EngineError, match="another phase has not ended"):
+            await case.engine.execute(phase(1))
+        first.cancel()
+
+
+async def test_a_stopped_engine_takes_no_commands(tmp_path: Path) -> None:
+    async with run(tmp_path, created) as case:
+        await case.engine.stop()
+        with pytest.raises(EngineError, match="has been stopped"):
+            await case.engine.execute(phase(1))
 
 
 async def test_the_engine_does_not_outlive_its_parent(tmp_path: Path) -> None:

@@ -49,7 +49,8 @@ def describe_load(progress: Progress) -> str:
     if progress.response_ms:
         parts.append(
             "response p50 {p50:.1f} ms, p99 {p99:.1f} ms".format(
-                p50=progress.response_ms.get("p50", float("nan")), p99=progress.response_ms.get("p99", float("nan"))
+                p50=progress.response_ms.get("p50", float("nan")),
+                p99=progress.response_ms.get("p99", float("nan")),
             )
         )
     if progress.failed:

@@ -24,7 +24,9 @@ NodeCount = Annotated[int | None, typer.Option("--nodes", min=1, help="How many 
 Assignments = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Set a field of the scenario, for instance workload.count=200. Repeatable."
+        "--set",
+        metavar="KEY=VALUE",
+        help="Set a field of the scenario, for instance workload.count=200. Repeatable.",
     ),
 ]
 

@@ -20,6 +20,7 @@ from planebench.load.protocol import (
     Failed,
     Health,
     Ready,
+    Refused,
     Report,
     Start,
     Stop,
@@ -64,6 +65,7 @@ class Engine:
         self._ready = False
         self._executed = 0
         self._synced: dict[str, int] = {}
+        self._refused: dict[str, PlanebenchError] = {}
         self._failure: PlanebenchError | None = None
         self._ended = False
         self._stopping = False
@@ -144,7 +146,12 @@ class Engine:
             EngineError: the API server refuses the watch, in its own words.
         """
         await self._command(Watch(spec))
-        await self._wait(lambda: spec.name in self._synced, None, f"watch {spec.name}")
+        await self._wait(
+            lambda: spec.name in self._synced or spec.name in self._refused, None, f"watch {spec.name}"
+        )
+        refusal = self._refused.pop(spec.name, None)
+        if refusal is not None:
+            raise refusal
         return self._synced[spec.name]
 
     async def execute(self, phase: LoadPhase) -> Progress:
@@ -157,6 +164,8 @@ class Engine:
             EngineError: the engine broke.
         """
         number = self._phases
+        if self._executed < number:
+            raise EngineError(f"cannot execute {phase.name}: another phase has not ended")
         self._phases += 1
         content = await asyncio.to_thread(lambda: msgspec.json.encode(phase_file(phase)))
         (self._out / RAW_FOLDER / f"phase-{number}.json").write_bytes(content)
@@ -215,6 +224,8 @@ class Engine:
     async def _command(self, command: Command) -> None:
         if self._failure is not None:
             raise self._failure
+        if self._ended or (self._stopping and not isinstance(command, Stop)):
+            raise EngineError("the load engine has been stopped")
         try:
             self._stdin.write(encode(command))
             await self._stdin.drain()
@@ -226,10 +237,7 @@ class Engine:
             async with asyncio.timeout(timeout_s), self._news:
                 while not done():
                     if self._failure is not None:
-                        failure = self._failure
-                        if not self._ended:
-                            self._failure = None
-                        raise failure
+                        raise self._failure
                     await self._news.wait()
         except TimeoutError:
             if timeout_s is None:
@@ -265,11 +273,11 @@ class Engine:
             self._ready = True
         elif isinstance(message, Health):
             self.health = message.health
+        elif isinstance(message, Refused):
+            text = f"watch {message.watch}: {message.message}"
+            self._refused[message.watch] = UsageError(text) if message.usage else EngineError(text)
         elif isinstance(message, Failed):
-            tail = self._log_tail() if message.fatal else ()
-            self._failure = (
-                UsageError(message.message) if message.usage else EngineError(message.message, log_tail=tail)
-            )
+            self._failure = EngineError(message.message, log_tail=self._log_tail())
 
     def _log_tail(self) -> tuple[str, ...]:
         lines = (self._out / LOG).read_text(errors="replace").splitlines()

@@ -32,6 +32,7 @@ from planebench.load.protocol import (
     Message,
     PhaseFile,
     Ready,
+    Refused,
     Report,
     Start,
     Stop,
@@ -132,10 +133,11 @@ class Process:
                 t0_ns=self.start.t0_ns,
                 numbers=self.numbers,
                 synced=lambda objects: self.synced(spec.name, objects),
+                refused=lambda message: self.refused(spec.name, message),
                 failed=lambda message: tell(Failed(message)),
             )
         except UsageError as error:
-            tell(Failed(f"watch {spec.name}: {error}", usage=True))
+            tell(Refused(spec.name, str(error), usage=True))
 
     # --- the dispatcher's news
 
@@ -144,8 +146,12 @@ class Process:
         tell(Ready())
 
     def unreachable(self, reason: str) -> None:
-        tell(Failed(f"cannot connect to {self.start.access.url}: {reason}", fatal=True))
+        tell(Failed(f"cannot connect to {self.start.access.url}: {reason}"))
         self.loop.stop()
+
+    def refused(self, watch: str, message: str) -> None:
+        del self.watches[watch]
+        tell(Refused(watch, message))
 
     def synced(self, watch: str, objects: int) -> None:
         tell(Report(self.progress()))  # so that whoever waits for the watch finds it in the newest report
@@ -309,12 +315,12 @@ def main() -> int:
     try:
         process = Process(start, _Commands())
     except OSError as error:  # ssl.SSLError is one
-        tell(Failed(f"the load engine cannot start: {error}", fatal=True))
+        tell(Failed(f"the load engine cannot start: {error}"))
         return 1
     try:
         process.loop.run()
     except Exception as error:
-        tell(Failed(f"the load engine broke: {type(error).__name__}: {error}", fatal=True))
+        tell(Failed(f"the load engine broke: {type(error).__name__}: {error}"))
         raise
     finally:
         health = process.close()

@@ -68,13 +68,19 @@ class Executed(msgspec.Struct, tag=True, frozen=True):
     progress: Progress
 
 
+class Refused(msgspec.Struct, tag=True, frozen=True):
+    """A watch that could not be started, and why."""
+
+    watch: str
+    message: str
+    usage: bool = False
+    """The fault is in what was asked for: a field path, for instance."""
+
+
 class Failed(msgspec.Struct, tag=True, frozen=True):
-    """The engine cannot do what it was told, and says why."""
+    """The engine cannot go on, and says why."""
 
     message: str
-    fatal: bool = False
-    usage: bool = False
-    """The fault is in what it was told: a field path, for instance."""
 
 
 class Health(msgspec.Struct, tag=True, frozen=True):
@@ -83,7 +89,7 @@ class Health(msgspec.Struct, tag=True, frozen=True):
     health: dict[str, Any]
 
 
-Message = Ready | Synced | Report | Executed | Failed | Health
+Message = Ready | Synced | Refused | Report | Executed | Failed | Health
 
 
 def encode(message: Command | Message) -> bytes:

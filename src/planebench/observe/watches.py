@@ -47,12 +47,19 @@ class _FailureEvent(msgspec.Struct):
     object: _Failure
 
 
-class WatchError(Exception):
-    """A watch could not be started: the API server's own words."""
-
-
 class Watch:
-    """All streams of one :class:`~planebench.model.WatchSpec`, and what they have shown."""
+    """All streams of one :class:`~planebench.model.WatchSpec`, and what they have shown.
+
+    Args:
+        t0_ns: ``time.monotonic_ns()`` at the trial's start.
+        numbers: hands out the objects' numbers, unique in the run.
+        synced: called once, with the number of listed objects, when the watch is open.
+        refused: called instead, with the API server's words, when it cannot be.
+        failed: called when an event cannot be understood: what is seen is incomplete from then on.
+
+    Raises:
+        UsageError: a field path of the spec is malformed.
+    """
 
     def __init__(
         self,
@@ -65,6 +72,7 @@ class Watch:
         t0_ns: int,
         numbers: Iterator[int],
         synced: Callable[[int], None],
+        refused: Callable[[str], None],
         failed: Callable[[str], None],
     ) -> None:
         self.spec = spec
@@ -74,6 +82,7 @@ class Watch:
         self.peer = peer
         self.user_agent = user_agent
         self.t0_ns = t0_ns
+        self.refused = refused
         self.failed = failed
         self.code = records.strings.code(spec.name)
         self.string = records.strings.code
@@ -181,7 +190,7 @@ class Stream:
         self._connection = None
         if self._listing:
             if not self._synced and self._tries >= len(_BACKOFF_S):
-                self._watch.failed(f"{self._watch.spec.name}: {reason}")
+                self._watch.refused(reason)
                 return
         else:
             self._interrupted("closed" if reason.startswith("closed") else "connection", now_ns)
@@ -226,7 +235,7 @@ class Stream:
         elif not self._synced and status not in (429, 500, 503, 504):
             connection.close()
             self._connection = None
-            self._watch.failed(f"watch {self._watch.spec.name}: {failure.message or f'HTTP status {status}'}")
+            self._watch.refused(failure.message or f"HTTP status {status}")
         else:
             wait = connection.parser.header("retry-after") or ""
             connection.close()

@@ -47,10 +47,12 @@ class ManifestFile(_Part):
     file: str
     kinds: tuple[str, ...] = ()
     """Only these kinds; empty: all."""
+    with_status: bool = False
+    """The objects' status is written too."""
 
 
 class Service(_Part):
-    """A Service that webhooks and aggregated APIs of the manifests refer to, and the process that stands for it."""
+    """A Service that webhooks and aggregated APIs refer to, and the process that stands for it."""
 
     name: str
     namespace: str

@@ -241,9 +241,8 @@ def _validity(findings: Sequence[Finding]) -> Iterator[Text]:
 def _errors(result: Result) -> Iterator[Text]:
     for error in result.errors[:_MOST_ERRORS]:
         yield Text(f"{error.count:,} x {error.phase}: {error.verb} {error.resource}: {error.error}")
-    if more := len(result.errors) - _MOST_ERRORS:
-        if more > 0:
-            yield Text(f"and {more} more kinds, see result.json")
+    if len(result.errors) > _MOST_ERRORS:
+        yield Text(f"and {len(result.errors) - _MOST_ERRORS} more kinds, see result.json")
 
 
 def _verdict(result: Result) -> Text:

@@ -17,7 +17,7 @@ T = TypeVar("T")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Interrupted(PlanebenchError):
+class Interrupted(PlanebenchError):  # noqa: N818 (no fault of anything: someone wanted it)
     """The user, or the system, ended the run."""
 
     exit_code = ExitCode.INTERRUPTED

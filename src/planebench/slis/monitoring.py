@@ -8,14 +8,12 @@ import numpy as np
 import polars as pl
 
 from planebench.model import Stage
-from planebench.plan import CANARY
+from planebench.plan import CANARY, NODES
 from planebench.slis.catalog import CATALOG, Definition
 from planebench.slis.indicator import Indicator, durations, pooled, responses, single
 from planebench.slis.observations import Observations, id_of, look_up, seconds
 from planebench.stats import Sample
 
-NODES = "nodes"
-"""The watch of the simulated nodes, where there is one."""
 _READY = "ready"
 
 

@@ -1,0 +1,1 @@
+"""A control plane of local processes: certificates, ports, start order, supervision, teardown."""

@@ -1,0 +1,191 @@
+"""Processes that never outlive their starter, and whose end never goes unnoticed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from planebench.cluster.pki import write_secret
+from planebench.components.process import ProcessSpec
+from planebench.kube.probe import Prober
+from planebench.model import ComponentError, ComponentProcess
+
+_PROBE_PERIOD_S = 0.015
+_TAIL_LINES = 10
+_TAIL_BYTES = 16 * 1024
+_LINE_CHARACTERS = 400
+
+# PR_SET_PDEATHSIG (1) is set in a program of its own: Python code between fork and exec is not safe where there
+# are threads. A starter that is gone before the signal is set is seen by getppid.
+_SHIM = """\
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
+if os.getppid() != int(sys.argv[1]): sys.exit(1)
+try: os.execv(sys.argv[2], sys.argv[2:])
+except OSError as error: sys.exit(f"{sys.argv[2]}: {error.strerror}")
+"""
+
+
+class Running:
+    """A process that was started."""
+
+    def __init__(self, spec: ProcessSpec, process: subprocess.Popen[bytes], record: ComponentProcess) -> None:
+        self.spec = spec
+        self.record = record
+        self.exited = asyncio.Event()
+        self.expected = False
+        """Its end was asked for."""
+        self._process = process
+        self._pidfd = os.pidfd_open(process.pid)
+        self._loop = asyncio.get_running_loop()
+
+    def on_exit(self, callback: Callable[[Running], None]) -> None:
+        def ended() -> None:
+            self.reap()
+            callback(self)
+
+        self._loop.add_reader(self._pidfd, ended)
+
+    def reap(self) -> None:
+        """Wait for its end. It must have been killed, or have ended on its own."""
+        self._process.wait()
+        if self._pidfd >= 0:
+            self._loop.remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = -1
+        self.exited.set()
+
+    def send(self, number: signal.Signals) -> None:
+        if not self.exited.is_set():
+            self.expected = True
+            self._process.send_signal(number)
+
+    def how_it_ended(self) -> str:
+        code = self._process.returncode
+        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
+
+
+class Supervisor:
+    """Starts processes, notices when one ends unasked, and ends them all.
+
+    Use it from the thread that runs the event loop: Linux ties a process's fate to the *thread* that started it.
+    """
+
+    def __init__(self, logs: Path, home: Path, t0_ns: int) -> None:
+        self._logs = logs
+        self._home = home
+        self._t0_ns = t0_ns
+        self._running: dict[str, Running] = {}
+        self.failure: ComponentError | None = None
+        """Set when a process ended unasked; only the first one counts."""
+        self.failed = asyncio.Event()
+        self.on_failure: Callable[[], object] = lambda: None
+
+    @property
+    def processes(self) -> list[ComponentProcess]:
+        return [running.record for running in self._running.values()]
+
+    def start(self, spec: ProcessSpec, binary: Path) -> Running:
+        """Start it; its output goes to its own log. Raises ComponentError where the binary cannot be run."""
+        if not os.access(binary, os.X_OK):
+            raise ComponentError(f"{spec.name}: {binary} is no executable file", component=spec.name)
+        for file, content in spec.files.items():
+            write_secret(file, content.encode())
+        self._logs.mkdir(parents=True, exist_ok=True)
+        log = self._logs / f"{spec.name}.log"
+        argv = (str(binary), *spec.arguments)
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _SHIM, str(os.getpid()), *argv],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=self._environment(spec.environment),
+                start_new_session=True,  # a terminal's Ctrl-C is for planebench alone
+            )
+        record = ComponentProcess(
+            name=spec.name,
+            component=spec.component,
+            role=spec.role,
+            pid=process.pid,
+            argv=argv,
+            log=log,
+            metrics=spec.metrics,
+            started_ns=time.monotonic_ns() - self._t0_ns,
+        )
+        running = Running(spec, process, record)
+        self._running[spec.name] = running
+        running.on_exit(self._ended)
+        return running
+
+    async def wait_ready(self, running: Running) -> None:
+        """Wait until its probe succeeds. Raises ComponentError as soon as any process ends unasked."""
+        probe = running.spec.ready
+        async with Prober(probe.endpoint, probe.contains) as prober:
+            try:
+                while not await prober.ready():
+                    if self.failure is not None:
+                        raise self.failure
+                    await asyncio.sleep(_PROBE_PERIOD_S)
+            except asyncio.CancelledError as cancelled:
+                # Says whom one was waiting for, should a time limit be behind it.
+                cancelled.add_note(f"{running.spec.name} is not ready: {prober.answer}")
+                raise
+
+    async def stop(self, names: Sequence[str], grace_s: float) -> None:
+        """End processes by SIGTERM; those that take longer than ``grace_s`` are killed."""
+        chosen = [self._running.pop(name) for name in names if name in self._running]
+        try:
+            for running in chosen:
+                running.send(signal.SIGTERM)
+            async with asyncio.timeout(grace_s):
+                for running in chosen:
+                    await running.exited.wait()
+        except TimeoutError:
+            pass
+        finally:
+            _kill(chosen)
+
+    def kill(self) -> None:
+        """End all at once, and wait for it: this returns when nothing is left, and cannot be cancelled."""
+        _kill(list(self._running.values()))
+        self._running.clear()
+
+    def _ended(self, running: Running) -> None:
+        if running.expected or self.failure is not None:
+            return
+        lines = tail(running.record.log)
+        message = f"{running.spec.name} {running.how_it_ended()}"
+        if any("address already in use" in line for line in lines):
+            message += ": another program has taken its port in the meantime; start again"
+        else:
+            message += f"; its log: {running.record.log}"
+        self.failure = ComponentError(message, component=running.spec.name, log_tail=lines)
+        self.failed.set()
+        self.on_failure()
+
+    def _environment(self, extra: Mapping[str, str]) -> dict[str, str]:
+        # Nothing of the user's: ETCD_* are flags of etcd, GOGC and GOMAXPROCS change what is measured, and KWOK
+        # reads a configuration from the home folder.
+        return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self._home), **extra}
+
+
+def tail(log: Path, lines: int = _TAIL_LINES) -> list[str]:
+    """The last lines of a log, shortened."""
+    with log.open("rb") as stream:
+        stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL_BYTES))
+        text = stream.read().decode(errors="replace")
+    return [line[:_LINE_CHARACTERS] for line in text.splitlines() if line.strip()][-lines:]
+
+
+def _kill(processes: Sequence[Running]) -> None:
+    for running in processes:
+        running.send(signal.SIGKILL)
+    for running in processes:
+        running.reap()

@@ -1,0 +1,75 @@
+"""etcd, one member. Source: kubernetes v1.37.2, cmd/kubeadm/app/phases/etcd/local.go (getEtcdCommand)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from planebench.components.layout import LOOPBACK, Layout
+from planebench.components.process import Change, Flags, Probe, ProcessSpec
+from planebench.model import Endpoint, Identity
+
+NAME = "etcd"
+QUOTA_BYTES = 8 * 1024**3
+"""The most that etcd's documentation suggests for normal environments.
+Source: https://etcd.io/docs/v3.6/dev-guide/limit/"""
+
+
+@dataclass(frozen=True, slots=True)
+class Etcd:
+    """One etcd member with TLS for clients and peers, its data on disk, fsync on."""
+
+    layout: Layout
+    client_port: int
+    peer_port: int
+    client: Identity
+    """Who may look into it: a certificate of etcd's own authority."""
+    flags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"https://{LOOPBACK}:{self.client_port}"
+
+    def spec(self) -> ProcessSpec:
+        layout = self.layout
+        peer_url = f"https://{LOOPBACK}:{self.peer_port}"
+        ca = layout.certificate("etcd/ca")
+        kubeadm = {
+            "name": "planebench",
+            "listen-client-urls": self.url,
+            "advertise-client-urls": self.url,
+            "listen-peer-urls": peer_url,
+            "initial-advertise-peer-urls": peer_url,
+            "initial-cluster": f"planebench={peer_url}",
+            "data-dir": str(layout.etcd_data),
+            "cert-file": str(layout.certificate("etcd/server")),
+            "key-file": str(layout.key("etcd/server")),
+            "trusted-ca-file": str(ca),
+            "client-cert-auth": "true",
+            "peer-cert-file": str(layout.certificate("etcd/peer")),
+            "peer-key-file": str(layout.key("etcd/peer")),
+            "peer-trusted-ca-file": str(ca),
+            "peer-client-cert-auth": "true",
+            "snapshot-count": "10000",
+            "feature-gates": "InitialCorruptCheck=true",
+            "watch-progress-notify-interval": "5s",
+        }
+        changes = {
+            "listen-metrics-urls": Change(
+                None, "metrics are served to client certificates only, on the client port"
+            ),
+            "quota-backend-bytes": Change(str(QUOTA_BYTES), "large runs outgrow the default of 2 GiB"),
+        }
+        flags = Flags(NAME, kubeadm, changes, self.flags)
+        return ProcessSpec(
+            name=NAME,
+            component=NAME,
+            arguments=flags.arguments,
+            ready=Probe(self._endpoint("/readyz")),
+            metrics=self._endpoint("/metrics"),
+            ports=(self.client_port, self.peer_port),
+            deviations=flags.deviations,
+        )
+
+    def _endpoint(self, path: str) -> Endpoint:
+        return Endpoint(self.url + path, self.layout.certificate("etcd/ca"), self.client)

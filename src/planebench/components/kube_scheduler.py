@@ -1,0 +1,89 @@
+"""The scheduler. Source: kubernetes v1.37.2, cmd/kubeadm/app/phases/controlplane/manifests.go
+(getSchedulerCommand)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from planebench.components.layout import LOOPBACK, Layout
+from planebench.components.process import Change, ClientLimits, Flags, Probe, ProcessSpec
+from planebench.model import Endpoint, Identity, UsageError
+
+NAME = "kube-scheduler"
+
+
+@dataclass(frozen=True, slots=True)
+class KubeScheduler:
+    """The scheduler, without leader election; with its client's limits where they are given."""
+
+    layout: Layout
+    port: int
+    observer: Identity
+    limits: ClientLimits | None = None
+    flags: Mapping[str, str] = field(default_factory=dict)
+
+    def spec(self) -> ProcessSpec:
+        """Raises UsageError where both limits and a configuration file are given."""
+        layout = self.layout
+        kubeconfig = str(layout.kubeconfig("scheduler"))
+        kubeadm = {
+            "bind-address": LOOPBACK,
+            "leader-elect": "true",
+            "kubeconfig": kubeconfig,
+            "authentication-kubeconfig": kubeconfig,
+            "authorization-kubeconfig": kubeconfig,
+        }
+        changes = {
+            "secure-port": Change(str(self.port), "several clusters run side by side"),
+            "leader-elect": Change("false", "one member, and no kubelet that would restart it after a lost lease"),
+            "client-ca-file": Change(
+                str(layout.ca), "it starts while the API server, which would tell, still does"
+            ),
+            "requestheader-client-ca-file": Change(
+                str(layout.certificate("front-proxy-ca")),
+                "it starts while the API server, which would tell, still does",
+            ),
+            "tls-cert-file": Change(
+                str(layout.certificate("scheduler-server")), "its metrics come over verified TLS"
+            ),
+            "tls-private-key-file": Change(
+                str(layout.key("scheduler-server")), "its metrics come over verified TLS"
+            ),
+        }
+        files: dict[Path, str] = {}
+        if self.limits is not None:
+            if "config" in self.flags:
+                raise UsageError(
+                    "kube-scheduler: client limits and the flag config exclude each other; "
+                    "set qps and burst in that file's clientConnection"
+                )
+            file = layout.configuration(NAME)
+            files[file] = json.dumps(_configuration(kubeconfig, self.limits), indent=1)
+            qps, burst = self.limits.qps, self.limits.burst
+            changes["config"] = Change(str(file), f"client limits of {qps:g} requests/s, burst {burst}")
+        flags = Flags(NAME, kubeadm, changes, self.flags)
+        return ProcessSpec(
+            name=NAME,
+            component=NAME,
+            arguments=flags.arguments,
+            ready=Probe(self._endpoint("/readyz")),
+            metrics=self._endpoint("/metrics"),
+            files=files,
+            ports=(self.port,),
+            deviations=flags.deviations,
+        )
+
+    def _endpoint(self, path: str) -> Endpoint:
+        return Endpoint(f"https://{LOOPBACK}:{self.port}{path}", self.layout.ca, self.observer)
+
+
+def _configuration(kubeconfig: str, limits: ClientLimits) -> Mapping[str, object]:
+    return {
+        "apiVersion": "kubescheduler.config.k8s.io/v1",
+        "kind": "KubeSchedulerConfiguration",
+        "clientConnection": {"kubeconfig": kubeconfig, "qps": limits.qps, "burst": limits.burst},
+        "leaderElection": {"leaderElect": False},
+    }

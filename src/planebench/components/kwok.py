@@ -1,0 +1,84 @@
+"""KWOK's controller: plays the nodes and what runs on them. Source: kwok v0.8.0, pkg/kwok/cmd/root.go."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from planebench.components.layout import LOOPBACK, Layout
+from planebench.components.process import Probe, ProcessSpec
+from planebench.model import Endpoint, Manifest, Role
+
+COMPONENT = "kwok"
+NODE_SELECTOR = "planebench.dev/pool"
+"""It manages the nodes with this label; without the label a node is released and falls silent."""
+POD_CIDR = "10.128.0.0/9"
+NODE_LEASE_S = 40
+"""A kubelet's default (nodeLeaseDurationSeconds); renewed at a quarter of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parallelism:
+    """How much KWOK does at once; its file has no defaults, and a zero aborts its start."""
+
+    pod_stages: int = 16
+    node_stages: int = 8
+    node_leases: int = 8
+    pods_on_node_sync: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Kwok:
+    """One KWOK process and the stages that it plays."""
+
+    layout: Layout
+    name: str
+    port: int
+    stages: Sequence[Manifest]
+    parallelism: Parallelism = Parallelism()
+    flags: Mapping[str, str] = field(default_factory=dict)
+
+    def spec(self) -> ProcessSpec:
+        layout = self.layout
+        configuration = layout.configuration(self.name)
+        flags = {
+            "kubeconfig": str(layout.kubeconfig(self.name)),
+            "config": str(configuration),
+            "manage-nodes-with-label-selector": NODE_SELECTOR,
+            "manage-all-nodes": "false",
+            "node-lease-duration-seconds": str(NODE_LEASE_S),
+            "cidr": POD_CIDR,
+            "server-address": f"{LOOPBACK}:{self.port}",
+            "tls-cert-file": str(layout.certificate(f"{self.name}-server")),
+            "tls-private-key-file": str(layout.key(f"{self.name}-server")),
+            **self.flags,
+        }
+        documents = [self._configuration(), *self.stages]
+        return ProcessSpec(
+            name=self.name,
+            component=COMPONENT,
+            arguments=tuple(f"--{name}={value}" for name, value in flags.items()),
+            ready=Probe(self._endpoint("/healthz")),
+            metrics=self._endpoint("/metrics"),
+            role=Role.SIMULATOR,
+            files={configuration: "\n---\n".join(json.dumps(document) for document in documents)},
+            ports=(self.port,),
+        )
+
+    def _configuration(self) -> Manifest:
+        return {
+            "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
+            "kind": "KwokConfiguration",
+            "metadata": {"name": self.name},
+            "options": {
+                "podPlayStageParallelism": self.parallelism.pod_stages,
+                "nodePlayStageParallelism": self.parallelism.node_stages,
+                "nodeLeaseParallelism": self.parallelism.node_leases,
+                "podsOnNodeSyncParallelism": self.parallelism.pods_on_node_sync,
+                "enablePodsOnNodeSyncStreamWatch": True,
+            },
+        }
+
+    def _endpoint(self, path: str) -> Endpoint:
+        return Endpoint(f"https://{LOOPBACK}:{self.port}{path}", self.layout.ca)

@@ -1,0 +1,91 @@
+"""A process that can be started, as data; and how its flags come about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from planebench.model import Endpoint, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Ready when a GET answers 200 and, if ``contains`` is given, with that text."""
+
+    endpoint: Endpoint
+    contains: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLimits:
+    """How many requests a component's own client may send: per second, and at once."""
+
+    qps: float
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """Everything that is needed to start a component and to look into it."""
+
+    name: str
+    """Unique in its cluster; names its log."""
+    component: str
+    """The catalogue's name of its binary."""
+    arguments: tuple[str, ...]
+    """Without the binary itself."""
+    ready: Probe
+    metrics: Endpoint | None = None
+    role: Role = Role.SUBJECT
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Added to planebench's own."""
+    files: Mapping[Path, str] = field(default_factory=dict)
+    """Written before it starts, for the owner's eyes only."""
+    ports: tuple[int, ...] = ()
+    """It listens on these, on loopback."""
+    deviations: tuple[str, ...] = ()
+    """Where it differs from what kubeadm starts, with the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A flag that differs from kubeadm's."""
+
+    value: str | None
+    """None: the flag is left out."""
+    reason: str
+
+
+class Flags:
+    """A component's flags: kubeadm's, then planebench's changes, then the user's."""
+
+    def __init__(
+        self,
+        component: str,
+        kubeadm: Mapping[str, str],
+        changes: Mapping[str, Change],
+        overrides: Mapping[str, str],
+    ) -> None:
+        self._component = component
+        self._changes = changes
+        self._overrides = overrides
+        changed = {**kubeadm, **{name: change.value for name, change in changes.items()}, **overrides}
+        self.values: dict[str, str] = {name: value for name, value in changed.items() if value is not None}
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        return tuple(f"--{name}={value}" for name, value in self.values.items())
+
+    @property
+    def deviations(self) -> tuple[str, ...]:
+        """One line for each flag that is not as kubeadm sets it."""
+        return tuple(self._deviations())
+
+    def _deviations(self) -> Iterator[str]:
+        for name, change in self._changes.items():
+            if name not in self._overrides:
+                what = f"--{name}" + (" left out" if change.value is None else f"={change.value}")
+                yield f"{self._component} {what}: {change.reason}"
+        for name, value in self._overrides.items():
+            yield f"{self._component} --{name}={value}: set by the scenario"

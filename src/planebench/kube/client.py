@@ -1,0 +1,185 @@
+"""A small client for set-up work: objects are plain data, errors are the API server's own words.
+
+The load's hot path has its own client (:mod:`planebench.kube.tls`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import aiohttp
+
+from planebench.model import Access, Identity, Manifest, PlanebenchError
+
+APPLY_PATCH = "application/apply-patch+yaml"
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+
+_TIMEOUT_S = 60.0
+_ATTEMPTS = 5
+_CONNECTIONS = 32
+
+
+class ApiError(PlanebenchError):
+    """The API server refused a request, or could not be reached (status 0)."""
+
+    def __init__(self, method: str, path: str, status: int, reason: str, message: str) -> None:
+        super().__init__(f"{method} {path}: {message}" + (f" (HTTP {status})" if status else ""))
+        self.status = status
+        self.reason = reason
+        """The Status object's reason, for instance ``NotFound`` or ``AlreadyExists``."""
+
+
+def tls_context(ca: Path | None, identity: Identity | None) -> ssl.SSLContext:
+    """A context that trusts ``ca`` (None: any server) and shows ``identity``'s certificate.
+
+    Raises OSError where a file is missing or unusable.
+    """
+    context = ssl.create_default_context(cafile=ca)
+    if ca is None:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if identity is not None:
+        context.load_cert_chain(identity.certificate, identity.key)
+    return context
+
+
+class Client:
+    """Requests to one API server as one user; an async context manager.
+
+    A 429 or a reply that asks for a later retry is retried. Every other refusal raises ApiError.
+    """
+
+    def __init__(self, access: Access, *, user_agent: str = "planebench-setup") -> None:
+        self._access = access
+        self._user_agent = user_agent
+        self._session: aiohttp.ClientSession | None = None
+        self._plurals: dict[str, dict[str, tuple[str, bool]]] = {}
+
+    async def __aenter__(self) -> Self:
+        context = tls_context(self._access.ca, self._access.identity)
+        self._session = aiohttp.ClientSession(
+            self._access.url,
+            connector=aiohttp.TCPConnector(ssl=context, limit=_CONNECTIONS),
+            headers={"User-Agent": self._user_agent},
+            timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def get(self, path: str, **query: str) -> dict[str, Any]:
+        """An object, or whatever else the path holds as JSON."""
+        return await self._object("GET", path, query=query)
+
+    async def list(self, path: str, **query: str) -> Sequence[Manifest]:
+        """The items of a collection."""
+        items: Sequence[Manifest] = (await self.get(path, **query)).get("items") or []
+        return items
+
+    async def create(self, manifest: Manifest) -> dict[str, Any]:
+        """Create an object where its kind, namespace and name say."""
+        return await self._object("POST", await self.collection(manifest), manifest)
+
+    async def apply(
+        self, manifest: Manifest, *, subresource: str = "", field_manager: str = "planebench"
+    ) -> dict[str, Any]:
+        """Create or change an object by server-side apply; conflicts are won."""
+        path = await self.path(manifest) + (f"/{subresource}" if subresource else "")
+        query = {"fieldManager": field_manager, "force": "true"}
+        return await self._object("PATCH", path, manifest, APPLY_PATCH, query)
+
+    async def patch(
+        self, path: str, body: Mapping[str, Any] | Sequence[Any], content_type: str = MERGE_PATCH
+    ) -> dict[str, Any]:
+        """Change an object or a subresource."""
+        return await self._object("PATCH", path, body, content_type)
+
+    async def delete(self, path: str, **query: str) -> dict[str, Any]:
+        """Delete an object or a collection."""
+        return await self._object("DELETE", path, query=query)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        content_type: str = "application/json",
+        query: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """The body of a successful reply; raises ApiError for every other one."""
+        assert self._session is not None, "use the client as a context manager"  # noqa: S101
+        data = None if body is None else json.dumps(body).encode()
+        headers = {} if data is None else {"Content-Type": content_type}
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                async with self._session.request(
+                    method, path, data=data, headers=headers, params=query
+                ) as response:
+                    content = await response.read()
+            except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+                raise ApiError(method, path, 0, "", str(error) or type(error).__name__) from None
+            if response.ok:
+                return content
+            retry_after = response.headers.get("Retry-After", "")
+            if not retry_after.isdigit() or attempt == _ATTEMPTS:
+                break
+            await asyncio.sleep(int(retry_after))
+        raise _error(method, path, response.status, content)
+
+    async def collection(self, manifest: Manifest) -> str:
+        """The path of the collection that an object belongs to.
+
+        Raises ApiError where the API server does not know its kind.
+        """
+        api_version, kind = manifest["apiVersion"], manifest["kind"]
+        root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+        kinds = self._plurals.get(root, {})
+        if kind not in kinds:  # asked anew each time: a CRD may have come in between
+            resources = (await self.get(root))["resources"]
+            kinds = {
+                item["kind"]: (item["name"], item["namespaced"]) for item in resources if "/" not in item["name"]
+            }
+            self._plurals[root] = kinds
+        if kind not in kinds:
+            raise ApiError("GET", root, 404, "NotFound", f"the server knows no kind {kind} in {api_version}")
+        plural, namespaced = kinds[kind]
+        namespace = manifest["metadata"].get("namespace", "default")
+        return f"{root}/namespaces/{quote(namespace)}/{plural}" if namespaced else f"{root}/{plural}"
+
+    async def path(self, manifest: Manifest) -> str:
+        """The path of an object."""
+        return f"{await self.collection(manifest)}/{quote(manifest['metadata']['name'], safe=':')}"
+
+    async def _object(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        content_type: str = "application/json",
+        query: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        result: dict[str, Any] = json.loads(await self.request(method, path, body, content_type, query))
+        return result
+
+
+def _error(method: str, path: str, status: int, content: bytes) -> ApiError:
+    try:
+        answer = json.loads(content)
+        return ApiError(method, path, status, answer.get("reason", ""), answer["message"])
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return ApiError(
+            method, path, status, "", content[:300].decode(errors="replace").strip() or "no reason given"
+        )

@@ -1,0 +1,71 @@
+"""Simulated nodes: manifests from a scenario's pools, with what the plane adds to each."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from planebench.model import Manifest
+from planebench.planes import Plane
+
+if TYPE_CHECKING:  # in `model` terms only: a scenario is read, never made, here
+    from planebench.scenario import NodePool, Scenario
+
+_FIRST_ADDRESS = ipaddress.IPv4Address("10.64.0.1")
+
+
+def manifests(scenario: Scenario, plane: Plane) -> Sequence[Manifest]:
+    """The nodes of all pools in order, named ``POOL-000000`` and so on; not Ready until KWOK says so.
+
+    Capacity and allocatable are the same: nothing is reserved for a system that does not exist. A pool's own
+    labels and capacity win over the plane's.
+    """
+    return list(_manifests(scenario.nodes, plane))
+
+
+def _manifests(pools: Sequence[NodePool], plane: Plane) -> Iterator[Manifest]:
+    address = _FIRST_ADDRESS
+    for pool in pools:
+        for number in range(pool.count):
+            yield _manifest(pool, number, plane, str(address))
+            address += 1
+
+
+def _manifest(pool: NodePool, number: int, plane: Plane, address: str) -> Manifest:
+    name = f"{pool.name}-{number:06d}"
+    labels = {
+        "kubernetes.io/arch": "amd64",
+        "kubernetes.io/os": "linux",
+        "kubernetes.io/hostname": name,
+        "node-role.kubernetes.io/worker": "",
+        "planebench.dev/pool": pool.name,
+        **plane.nodes.labels,
+    }
+    if pool.zones:
+        labels["topology.kubernetes.io/zone"] = f"zone-{number % pool.zones}"
+    labels |= pool.labels
+    capacity = {**plane.nodes.capacity, **pool.capacity}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": labels, "annotations": dict(plane.nodes.annotations)},
+        "spec": {"taints": [taint.model_dump() for taint in pool.taints]} if pool.taints else {},
+        "status": {
+            "capacity": capacity,
+            "allocatable": capacity,
+            "addresses": [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": name}],
+            "nodeInfo": {
+                "architecture": "amd64",
+                "operatingSystem": "linux",
+                "osImage": "simulated by KWOK",
+                "kernelVersion": "",
+                "kubeletVersion": "kwok",
+                "kubeProxyVersion": "",
+                "containerRuntimeVersion": "",
+                "machineID": "",
+                "systemUUID": "",
+                "bootID": "",
+            },
+        },
+    }

@@ -1,0 +1,66 @@
+"""Writes down what happens in a run as it happens, so that a run that is cut off can still be read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from planebench.model import PhaseRecord, Stage
+from planebench.results.folder import RunFolder
+from planebench.run.listener import Listener
+
+
+class Recorder:
+    """The run's phases and status, saved at every change."""
+
+    def __init__(self, folder: RunFolder, header: dict[str, Any], t0_ns: int, listener: Listener) -> None:
+        self._folder = folder
+        self._header = header
+        self._phases: list[PhaseRecord] = []
+        self._status = "running"
+        self._error: str | None = None
+        self.t0_ns = t0_ns
+        self.listener = listener
+        self._save()
+
+    def now_ns(self) -> int:
+        """The trial's clock."""
+        return time.monotonic_ns() - self.t0_ns
+
+    @contextmanager
+    def phase(self, name: str, stage: Stage | None, planned: int = 0) -> Iterator[None]:
+        """Note a phase's start and end; an exception marks it as not completed and goes on."""
+        self.listener.phase(name, stage, planned)
+        start_ns = self.now_ns()
+        completed = False
+        try:
+            yield
+            completed = True
+        finally:
+            self._phases.append(PhaseRecord(name, stage, start_ns, self.now_ns(), completed, planned))
+            self._save()
+
+    def mark_incomplete(self) -> None:
+        """The newest phase ended by its time limit."""
+        last = self._phases[-1]
+        self._phases[-1] = PhaseRecord(last.name, last.stage, last.start_ns, last.end_ns, False, last.planned)
+        self._save()
+
+    def close(self, status: str, error: str | None = None) -> None:
+        """The run has ended: ``completed``, ``broken`` or ``interrupted``."""
+        self._status, self._error = status, error
+        self._save()
+
+    def _save(self) -> None:
+        self._folder.write_run(
+            {
+                **self._header,
+                "status": self._status,
+                "error": self._error,
+                "end_ns": self.now_ns(),
+                "phases": [asdict(phase) for phase in self._phases],
+            }
+        )

@@ -1,0 +1,89 @@
+"""KWOK stages: what the simulator does to nodes and pods, and when.
+
+The built-in ones take no time of their own, so that what is measured is the control plane's. A delay can be set
+for each stage; the report then has to say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from planebench.model import Manifest, UsageError
+from planebench.planes import Plane
+
+_WORKERS = "planebench.dev/workers"
+_HEX = "0123456789abcdef"
+
+
+def builtin() -> list[Manifest]:
+    """The stages for nodes and plain pods."""
+    return [
+        stage
+        for source in ("node.yaml", "pod.yaml")
+        for stage in yaml.safe_load_all((files(__package__) / source).read_text())
+    ]
+
+
+def stages(plane: Plane, delays_ms: Mapping[str, tuple[int, int]] | None = None) -> list[Manifest]:
+    """The built-in stages with the plane's put over them, then delays: stage -> (shortest, longest) in ms.
+
+    Raises UsageError where a delay names an unknown stage.
+    """
+    by_name = {stage["metadata"]["name"]: stage for stage in builtin()}
+    for stage in plane.stages():
+        name = stage["metadata"]["name"]
+        by_name[name] = merge_patch(by_name.get(name, {}), stage)
+    for name, (shortest, longest) in (delays_ms or {}).items():
+        if name not in by_name:
+            raise UsageError(f"no KWOK stage is called {name!r}; there are: {', '.join(sorted(by_name))}")
+        delay = {"durationMilliseconds": shortest, "jitterDurationMilliseconds": longest}
+        by_name[name] = merge_patch(by_name[name], {"spec": {"delay": delay}})
+    return [share for stage in by_name.values() for share in _shared(stage)]
+
+
+def _shared(stage: Manifest) -> list[Manifest]:
+    """A stage for each worker that its annotation asks for; objects are shared out by their UID's last digit.
+
+    KWOK plays all stages of a custom kind with one worker. It tells kinds apart as they are written, and asks the
+    API server for them in lower case: each way of writing a kind has a worker of its own.
+    """
+    workers = int(stage["metadata"].get("annotations", {}).get(_WORKERS, 1))
+    if workers == 1:
+        return [stage]
+    if not 1 < workers <= len(_HEX):
+        name = stage["metadata"]["name"]
+        raise UsageError(f"stage {name}: {_WORKERS} must be from 1 to {len(_HEX)}, not {workers}")
+    spec = stage["spec"]
+    shares = []
+    for worker in range(workers):
+        kind = spec["resourceRef"]["kind"]
+        spelling = kind[:worker].lower() + kind[worker:].upper()
+        selector = dict(spec["selector"])
+        digits = _HEX[worker::workers]
+        share = {"cel": {"expression": f'self.metadata.uid.matches("[{digits}]$")'}}
+        selector["matchExpressions"] = [share, *selector.get("matchExpressions", ())]
+        shares.append(
+            {
+                **stage,
+                "metadata": {"name": f"{stage['metadata']['name']}-{worker}"},
+                "spec": {**spec, "resourceRef": {**spec["resourceRef"], "kind": spelling}, "selector": selector},
+            }
+        )
+    return shares
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """``target`` changed by a JSON merge patch (RFC 7396); neither is modified."""
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(target) if isinstance(target, Mapping) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patch(merged.get(key), value)
+    return merged

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from synthetic_run import SyntheticRun, ns
+
+from planebench.results import RunFolder
+from planebench.slis.metrics import figures_of
+from planebench.slis.prometheus import Between, Histogram, Scrapes, parse
+
+TEXT = """# HELP apiserver_request_total [STABLE] Counter of apiserver requests.
+# TYPE apiserver_request_total counter
+apiserver_request_total{code="200",verb="GET",resource="pods"} %d
+apiserver_request_total{code="429",verb="POST",resource="pods"} %d
+# TYPE apiserver_request_total_other counter
+apiserver_request_total_other 12
+# TYPE apiserver_request_duration_seconds histogram
+apiserver_request_duration_seconds_bucket{verb="POST",resource="pods",subresource="",le="0.005"} %d
+apiserver_request_duration_seconds_bucket{verb="POST",resource="pods",subresource="",le="0.025"} %d
+apiserver_request_duration_seconds_bucket{verb="POST",resource="pods",subresource="",le="+Inf"} %d
+apiserver_request_duration_seconds_sum{verb="POST",resource="pods",subresource=""} %f
+apiserver_request_duration_seconds_count{verb="POST",resource="pods",subresource=""} %d
+apiserver_request_duration_seconds_bucket{verb="WATCH",resource="pods",subresource="",le="0.005"} 0
+apiserver_request_duration_seconds_bucket{verb="WATCH",resource="pods",subresource="",le="0.025"} 0
+apiserver_request_duration_seconds_bucket{verb="WATCH",resource="pods",subresource="",le="+Inf"} 500
+apiserver_request_duration_seconds_sum{verb="WATCH",resource="pods",subresource=""} 100000
+apiserver_request_duration_seconds_count{verb="WATCH",resource="pods",subresource=""} 500
+# TYPE process_start_time_seconds gauge
+process_start_time_seconds %s
+"""
+BEFORE = TEXT % (100, 0, 10, 20, 20, 0.2, 20, "1.5e+09")
+AFTER = TEXT % (150, 2, 60, 110, 120, 1.7, 120, "1.5e+09")
+
+
+def scrapes(tmp_path: Path, *texts: tuple[float, str]) -> Scrapes:
+    run = SyntheticRun()
+    for t_s, text in texts:
+        run.scrape(t_s, "kube-apiserver", "kube-apiserver", text)
+    return Scrapes(RunFolder.open(run.write(tmp_path / "run")))
+
+
+def between(tmp_path: Path) -> Between:
+    families = figures_of("kube-apiserver").families
+    found = scrapes(tmp_path, (1, BEFORE), (11, AFTER)).between("kube-apiserver", ns(2), ns(10), families)
+    assert found is not None
+    return found
+
+
+def test_only_the_asked_families_are_parsed() -> None:
+    assert {name for name, _, _ in parse(AFTER.encode(), ["apiserver_request_total"])} == {
+        "apiserver_request_total"
+    }
+    names = {name for name, _, _ in parse(AFTER.encode(), ["apiserver_request_duration_seconds"])}
+    assert names == {f"apiserver_request_duration_seconds_{end}" for end in ("bucket", "sum", "count")}
+    assert parse(b"apiserver_request_total{code=", ["apiserver_request_total"]) == []
+
+
+def test_counters_are_told_by_their_growth(tmp_path: Path) -> None:
+    found = between(tmp_path)
+    assert found.took_s == 10
+    assert found.total("apiserver_request_total") == 52
+    assert found.by_label("apiserver_request_total", "code") == {"200": 50, "429": 2}
+    assert found.total("apiserver_nothing") is None
+    assert figures_of("kube-apiserver").count(found) == (52, 2)
+
+
+def test_histograms_leave_out_what_lasts_as_long_as_its_client_wants(tmp_path: Path) -> None:
+    metric = figures_of("kube-apiserver").metrics[0]
+    whole, part = metric.rows(between(tmp_path))
+    assert whole.n == 100
+    assert part.sli == "apiserver.request.post.pods.-"
+    assert part.title == "POST pods"
+    assert part.part_of == "apiserver.request"
+    assert whole.value == pytest.approx(0.015)
+    assert whole.p50 == pytest.approx(0.005)
+    assert whole.p90 == pytest.approx(0.025)
+    assert (whole.p99, whole.p99_low, whole.p99_high) == (None, 0.025, None)
+    assert whole.max is None
+    assert whole.rate_per_s == 10
+
+
+def test_a_restart_gives_no_figures(tmp_path: Path) -> None:
+    restarted = AFTER.replace("1.5e+09", "1.6e+09")
+    found = scrapes(tmp_path, (1, BEFORE), (11, restarted))
+    assert found.between("kube-apiserver", ns(2), ns(10), ["apiserver_request_total"]) is None
+    assert found.restarted == {"kube-apiserver": 1}
+
+
+def test_one_scrape_gives_no_figures(tmp_path: Path) -> None:
+    found = scrapes(tmp_path, (1, BEFORE))
+    assert found.between("kube-apiserver", ns(2), ns(10), ["apiserver_request_total"]) is None
+    assert found.between("etcd", ns(2), ns(10), ["etcd_.*"]) is None
+    assert found.restarted == {}
+
+
+def test_the_nearest_scrapes_outside_are_taken(tmp_path: Path) -> None:
+    found = scrapes(
+        tmp_path,
+        (1, TEXT.replace("%d", "0").replace("%f", "0") % "1.5e+09"),
+        (2, BEFORE),
+        (11, AFTER),
+        (20, AFTER),
+    )
+    inner = found.between("kube-apiserver", ns(3), ns(10), ["apiserver_request_total"])
+    assert inner is not None
+    assert (inner.total("apiserver_request_total"), inner.took_s) == (52, 9)
+
+
+def test_a_scrape_that_failed_is_left_out(tmp_path: Path) -> None:
+    found = scrapes(tmp_path, (1, BEFORE), (11, AFTER))
+    (tmp_path / "run" / "raw" / "scrapes" / "1" / "kube-apiserver.prom.gz").write_bytes(b"torn")
+    assert found.between("kube-apiserver", ns(2), ns(10), ["apiserver_request_total"]) is None
+
+
+@given(st.lists(st.integers(0, 50), min_size=4, max_size=4).filter(any), st.floats(0.5, 100))
+def test_percentiles_lie_in_their_bucket(sizes: list[int], percent: float) -> None:
+    bounds = (0.01, 0.1, 1.0, math.inf)
+    counts = tuple(float(sum(sizes[: place + 1])) for place in range(4))
+    found = Histogram(bounds, counts, 1.0)
+    value, low, high = found.percentile(percent)
+    rank = percent / 100 * counts[-1]
+    place = next(place for place, count in enumerate(counts) if count >= rank and sizes[place])
+    assert (low, high) == ((0.0, *bounds)[place], bounds[place])
+    assert low <= value <= high + 1e-12
+    assert found.largest == bounds[max(place for place in range(4) if sizes[place])]
