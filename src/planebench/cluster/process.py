@@ -78,10 +78,12 @@ class Supervisor:
     """
 
     def __init__(self, logs: Path, home: Path, t0_ns: int) -> None:
-        self._logs = logs
+        self.logs = logs
         self._home = home
         self._t0_ns = t0_ns
         self._running: dict[str, Running] = {}
+        self.waiting: dict[str, str] = {}
+        """Process that is not ready -> what its probe was answered last."""
         self.failure: ComponentError | None = None
         """Set when a process ended unasked; only the first one counts."""
         self.failed = asyncio.Event()
@@ -97,8 +99,8 @@ class Supervisor:
             raise ComponentError(f"{spec.name}: {binary} is no executable file", component=spec.name)
         for file, content in spec.files.items():
             write_secret(file, content.encode())
-        self._logs.mkdir(parents=True, exist_ok=True)
-        log = self._logs / f"{spec.name}.log"
+        self.logs.mkdir(parents=True, exist_ok=True)
+        log = self.logs / f"{spec.name}.log"
         argv = (str(binary), *spec.arguments)
         with log.open("ab") as output:
             process = subprocess.Popen(
@@ -128,15 +130,12 @@ class Supervisor:
         """Wait until its probe succeeds. Raises ComponentError as soon as any process ends unasked."""
         probe = running.spec.ready
         async with Prober(probe.endpoint, probe.contains) as prober:
-            try:
-                while not await prober.ready():
-                    if self.failure is not None:
-                        raise self.failure
-                    await asyncio.sleep(_PROBE_PERIOD_S)
-            except asyncio.CancelledError as cancelled:
-                # Says whom one was waiting for, should a time limit be behind it.
-                cancelled.add_note(f"{running.spec.name} is not ready: {prober.answer}")
-                raise
+            while not await prober.ready():
+                if self.failure is not None:
+                    raise self.failure
+                self.waiting[running.spec.name] = prober.answer
+                await asyncio.sleep(_PROBE_PERIOD_S)
+        self.waiting.pop(running.spec.name, None)
 
     async def stop(self, names: Sequence[str], grace_s: float) -> None:
         """End processes by SIGTERM; those that take longer than ``grace_s`` are killed."""

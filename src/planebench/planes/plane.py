@@ -23,7 +23,7 @@ INDEX_LABEL = "planebench.dev/index"
 REVISION = "__REVISION__"
 """Stands for the new value in the body of a change."""
 
-PROCESS_PLACEHOLDERS = ("port", "kubeconfig", "cert", "key", "ca", "folder", "namespace")
+PROCESS_PLACEHOLDERS = ("port", "kubeconfig", "cert", "key", "ca", "folder")
 """What ``${...}`` may name in a process's arguments, beside the plane's settings: its port, its user's kubeconfig,
 its serving certificate and key, the cluster's CA, and a folder of its own."""
 
