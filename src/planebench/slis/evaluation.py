@@ -57,7 +57,7 @@ def evaluate_folder(path: Path) -> Result:
     scrapes = Scrapes(folder)
     nodes = monitoring.node_times_s(seen)
     preparation = [nodes] if nodes else []
-    by_stage = {stage: list(indicators(seen)) for stage, indicators in _BY_STAGE.items()}
+    by_stage = indicators_by_stage(seen)
     indicators = [*preparation, *(indicator for found in by_stage.values() for indicator in found)]
     late = lateness(seen)
     health = engine_health(folder.harness())
@@ -98,6 +98,11 @@ def evaluate_folder(path: Path) -> Result:
         environment=folder.environment(),
         folder=str(path),
     )
+
+
+def indicators_by_stage(seen: Observations) -> dict[Stage, list[Indicator]]:
+    """All indicators of the stages, with their values."""
+    return {stage: list(indicators(seen)) for stage, indicators in _BY_STAGE.items()}
 
 
 def _findings(
