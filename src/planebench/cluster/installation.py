@@ -46,9 +46,7 @@ class Installation:
     async def expose(self) -> None:
         """Webhooks and aggregated APIs, once the processes behind them serve. Raises ComponentError."""
         await self._create_all([self._service(item.name, item.namespace) for item in self._plane.services])
-        objects = [
-            self._by_url(item) for source in self._plane.expose for item in self._plane.manifests(source)
-        ]
+        objects = [self._by_url(item) for source in self._plane.expose for item in self._plane.manifests(source)]
         await self._create_all(objects)
         services = [item["metadata"]["name"] for item in objects if item["kind"] == _API_SERVICE]
         await self._until(_API_SERVICES, services, "Available")

@@ -253,7 +253,9 @@ class LocalCluster:
             role=process.role,
             environment=process.environment,
             ports=(port,),
-            deviations=tuple(f"{process.name} --{name}={value}: set by the scenario" for name, value in flags.items()),
+            deviations=tuple(
+                f"{process.name} --{name}={value}: set by the scenario" for name, value in flags.items()
+            ),
         )
 
     def _flags(self, component: str) -> Mapping[str, str]:

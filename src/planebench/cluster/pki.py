@@ -96,7 +96,9 @@ def write_key_pair(private: Path, public: Path) -> None:
 
 def write_secret(file: Path, content: bytes) -> None:
     """A new file for the owner's eyes only, in folders for the owner only. Raises FileExistsError."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    missing = [folder for folder in (file.parent, *file.parent.parents) if not folder.exists()]
+    for folder in reversed(missing):  # `parents=True` would leave all but the last one open to others
+        folder.mkdir(mode=0o700, exist_ok=True)
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(content)

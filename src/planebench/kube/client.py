@@ -22,6 +22,7 @@ APPLY_PATCH = "application/apply-patch+yaml"
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 
+_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _TIMEOUT_S = 60.0
 _ATTEMPTS = 5
 _CONNECTIONS = 32
@@ -89,6 +90,12 @@ class Client:
         items: Sequence[Manifest] = (await self.get(path, **query)).get("items") or []
         return items
 
+    async def list_metadata(self, path: str) -> Sequence[Manifest]:
+        """The items of a collection, without spec and status."""
+        content = await self.request("GET", path, accept=_METADATA)
+        items: Sequence[Manifest] = json.loads(content).get("items") or []
+        return items
+
     async def create(self, manifest: Manifest) -> dict[str, Any]:
         """Create an object where its kind, namespace and name say."""
         return await self._object("POST", await self.collection(manifest), manifest)
@@ -118,11 +125,12 @@ class Client:
         body: object = None,
         content_type: str = "application/json",
         query: Mapping[str, str] | None = None,
+        accept: str = "application/json",
     ) -> bytes:
         """The body of a successful reply; raises ApiError for every other one."""
         assert self._session is not None, "use the client as a context manager"  # noqa: S101
         data = None if body is None else json.dumps(body).encode()
-        headers = {} if data is None else {"Content-Type": content_type}
+        headers = {"Accept": accept} | ({} if data is None else {"Content-Type": content_type})
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 async with self._session.request(

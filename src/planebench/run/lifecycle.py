@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
-from planebench import plan
+import numpy as np
+from numpy.typing import NDArray
+
+from planebench import nodes
+from planebench.kube.client import Client
 from planebench.load import Engine
-from planebench.planes import Plane
+from planebench.model import ComponentError, LoadPhase, PlanebenchError, Progress
+from planebench.plan import CANARY, NODES, Kind, Planner
+from planebench.planes import Convergence, Plane, Seen
 from planebench.run.record import Recorder
 from planebench.scenario import Scenario
 
-Boundary = Callable[[str], "object"]
+Goal = tuple[str, str]
+"""A watch and a milestone."""
+
+Boundary = Callable[[str], Awaitable[None]]
+"""Called between stages, with a name for that time: the components' metrics are read then."""
+
+_POLL_S: Final = 0.1
+_CANARY_WAIT_S: Final = 5.0
 
 
 class Lifecycle:
@@ -20,10 +36,181 @@ class Lifecycle:
     """
 
     def __init__(
-        self, scenario: Scenario, plane: Plane, engine: Engine, record: Recorder, run_id: str, seed: int
+        self,
+        scenario: Scenario,
+        plane: Plane,
+        planner: Planner,
+        engine: Engine,
+        record: Recorder,
+        boundary: Boundary,
     ) -> None:
         self._scenario = scenario
         self._plane = plane
+        self._planner = planner
         self._engine = engine
         self._record = record
-        self._plan = plan.Planner(scenario, plane, run_id=run_id, seed=seed)
+        self._boundary = boundary
+
+    # --- before the stages ---
+
+    async def prepare(self, client: Client) -> None:
+        """Watch everything; create namespaces and nodes, and wait until objects can be created in the former.
+
+        Raises ComponentError where not all nodes get Ready in time.
+        """
+        for spec in self._planner.watches():
+            await self._engine.watch(spec)
+        await self._prepare(self._planner.namespaces())
+        await self.add_nodes()
+        async with asyncio.timeout(self._scenario.timeouts.cluster):
+            await self._service_accounts(client)
+        await self._prepare(self._planner.canary())
+
+    async def add_nodes(self) -> None:
+        """Create the nodes and wait until all are Ready. Raises ComponentError where they do not get so in time."""
+        count = self._scenario.node_count
+        limit_s = self._scenario.timeouts.nodes
+        phase = self._planner.nodes(nodes.manifests(self._scenario, self._plane))
+        with self._record.phase("nodes", None, count):
+            done = await self._engine.execute(phase)
+            self._demand(phase, done)
+            if not await self._engine.until(lambda p: p.current[NODES]["ready"] >= count, limit_s):
+                ready = self._engine.progress.current[NODES]["ready"]
+                raise ComponentError(
+                    f"{ready:,} of {count:,} nodes Ready within {limit_s:g} s (time limit: timeouts.nodes); "
+                    "see logs/kwok.log in the run folder",
+                    component="kwok",
+                )
+
+    async def _prepare(self, phase: LoadPhase) -> None:
+        if not phase.operations:
+            return
+        with self._record.phase(phase.name, phase.stage, len(phase.operations)):
+            self._demand(phase, await self._engine.execute(phase))
+
+    def _demand(self, phase: LoadPhase, done: Progress) -> None:
+        if done.failed:
+            raise PlanebenchError(
+                f"{phase.name}: {done.failed:,} of {len(phase.operations):,} could not be created: {_worst(done)}"
+            )
+
+    async def _service_accounts(self, client: Client) -> None:
+        """A pod is admitted once its namespace has the service account that the controller manager makes."""
+        waiting = set(self._scenario.namespaces)
+        while True:
+            found = await client.list("/api/v1/serviceaccounts", fieldSelector="metadata.name=default")
+            waiting -= {item["metadata"]["namespace"] for item in found}
+            if not waiting:
+                return
+            await asyncio.sleep(_POLL_S)
+
+    # --- the stages ---
+
+    async def run(self) -> None:
+        """All stages. Raises PlanebenchError where not a single object could be created."""
+        await self._boundary("start")
+        await self.create()
+        await self._boundary("created")
+        await self.manage()
+        await self._boundary("managed")
+        await self.monitor()
+        await self._boundary("monitored")
+        await self.clean_up()
+        await self._boundary("end")
+
+    async def create(self) -> None:
+        phase = self._planner.creation()
+        with self._record.phase(phase.name, phase.stage, len(phase.operations)):
+            done = await self._engine.execute(phase)
+            if not done.answered:
+                raise PlanebenchError(f"no object could be created: {_worst(done)}")
+            goals = self._up_goals(done.failed)
+            await self._wait(lambda p: all(_up(p, goal, count) for goal, count in goals.items()), "running")
+
+    async def manage(self) -> None:
+        for phase in self._planner.management():
+            before = self._engine.progress
+            goals = self._change_goals(phase.name, self._planner.selected[phase.name], before)
+            with self._record.phase(phase.name, phase.stage, len(phase.operations)):
+                done = await self._engine.execute(phase)
+                await self._wait(
+                    lambda p, goals=goals, failed=done.failed: all(  # type: ignore[misc]
+                        _reached(p, goal) >= count - failed for goal, count in goals.items()
+                    ),
+                    "management",
+                )
+
+    async def monitor(self) -> None:
+        phase = self._planner.monitoring()
+        if not phase.operations:
+            return
+        writes = [
+            operation.index
+            for operation in phase.operations
+            if phase.templates[operation.template].verb == "patch"
+        ]
+        with self._record.phase(phase.name, phase.stage, len(phase.operations)):
+            await self._engine.execute(phase)
+            if writes:
+                last: Goal = (CANARY, f"revision:{max(writes)}")
+                await self._engine.until(lambda p: _reached(p, last) > 0, _CANARY_WAIT_S)
+
+    async def clean_up(self) -> None:
+        phase = self._planner.cleanup()
+        watches = {watch for kind in self._planner.kinds for watch in kind.workload.watches}
+        with self._record.phase(phase.name, phase.stage, len(phase.operations)):
+            await self._engine.execute(phase)
+            await self._wait(lambda p: not any(p.alive.get(watch, 0) for watch in watches), "cleanup")
+
+    # --- goals ---
+
+    def _up_goals(self, failed: int) -> dict[Goal, int]:
+        """How many objects reach which milestone when all are up. An object gives rise to one object in each of
+        its workload's watches, so kinds that share a watch add up."""
+        wanted: Counter[Goal] = Counter()
+        for goal in {(kind.workload.up.watch, kind.workload.up.milestone) for kind in self._planner.kinds}:
+            wanted[goal] = sum(
+                len(kind.indices) for kind in self._planner.kinds if goal[0] in kind.workload.watches
+            )
+        return {goal: max(count - failed, 0) for goal, count in wanted.items()}
+
+    def _change_goals(
+        self, name: str, selected: Sequence[tuple[Kind, NDArray[np.int32]]], before: Progress
+    ) -> dict[Goal, int]:
+        wanted: Counter[Goal] = Counter()
+        for kind, indices in selected:
+            wanted[_shown(name, kind.workload.changes[name].converged)] += len(indices)
+        return {goal: count + _reached(before, goal) for goal, count in wanted.items()}
+
+    async def _wait(self, done: Callable[[Progress], bool], limit: str) -> None:
+        limit_s: float = getattr(self._scenario.timeouts, limit)
+        if not await self._engine.until(done, limit_s):
+            self._record.mark_incomplete(f"timeouts.{limit}")
+
+
+def _shown(name: str, converged: Convergence) -> Goal:
+    match converged.seen:
+        case Seen.REVISION:
+            return converged.watch, f"revision:{name}"
+        case Seen.DELETED:
+            return converged.watch, "deleted"
+        case Seen.SUCCESSOR:
+            return converged.watch, converged.milestone
+
+
+def _reached(progress: Progress, goal: Goal) -> int:
+    watch, milestone = goal
+    return progress.milestones.get(watch, {}).get(milestone, 0)
+
+
+def _up(progress: Progress, goal: Goal, count: int) -> bool:
+    """Reached, or failed for good: who waits for the latter waits in vain."""
+    return _reached(progress, goal) + _reached(progress, (goal[0], "failed")) >= count
+
+
+def _worst(progress: Progress) -> str:
+    """The most frequent error in the API server's own words, once, with how often it was said."""
+    if not progress.errors:
+        return "no reason was given"
+    message, count = max(progress.errors.items(), key=lambda item: item[1])
+    return f"{message} ({count:,} times)"

@@ -22,6 +22,8 @@ class Recorder:
         self._phases: list[PhaseRecord] = []
         self._status = "running"
         self._error: str | None = None
+        self._overdue: str | None = None
+        """The time limit that the phase that goes on has passed."""
         self.t0_ns = t0_ns
         self.listener = listener
         self._save()
@@ -32,22 +34,23 @@ class Recorder:
 
     @contextmanager
     def phase(self, name: str, stage: Stage | None, planned: int = 0) -> Iterator[None]:
-        """Note a phase's start and end; an exception marks it as not completed and goes on."""
+        """Note a phase's start and end; an exception, or :meth:`mark_incomplete`, marks it as not completed."""
         self.listener.phase(name, stage, planned)
         start_ns = self.now_ns()
         completed = False
         try:
             yield
-            completed = True
+            completed = self._overdue is None
         finally:
-            self._phases.append(PhaseRecord(name, stage, start_ns, self.now_ns(), completed, planned))
+            record = PhaseRecord(name, stage, start_ns, self.now_ns(), completed, planned)
+            self._phases.append(record)
+            self._overdue = None
             self._save()
 
-    def mark_incomplete(self) -> None:
-        """The newest phase ended by its time limit."""
-        last = self._phases[-1]
-        self._phases[-1] = PhaseRecord(last.name, last.stage, last.start_ns, last.end_ns, False, last.planned)
-        self._save()
+    def mark_incomplete(self, limit: str) -> None:
+        """The phase that goes on has passed a time limit."""
+        self._overdue = limit
+        self.listener.status(f"not everything came in time: {limit} has passed")
 
     def close(self, status: str, error: str | None = None) -> None:
         """The run has ended: ``completed``, ``broken`` or ``interrupted``."""

@@ -1,0 +1,90 @@
+"""``planebench run`` and ``planebench show``."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from planebench import scenario, slis, verdict
+from planebench.cli.console import errors, output
+from planebench.cli.display import Display
+from planebench.cli.options import Assignments, ComponentPaths, NodeCount, component_paths, pairs, seconds
+from planebench.model import ExitCode, PlanebenchError
+from planebench.planes import load_plane
+from planebench.report import json, terminal
+from planebench.results import Result, RunFolder
+
+DEFAULT = "kubevirt-density"
+
+
+def run(
+    scenario_name: Annotated[
+        str,
+        typer.Argument(metavar="[SCENARIO]", help="A built-in scenario (see `planebench scenarios`), or a file."),
+    ] = DEFAULT,
+    nodes: NodeCount = None,
+    settings: Assignments = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="The run folder; default: planebench-runs/SCENARIO-TIME."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Another seed than the scenario's.")] = None,
+    timeout: Annotated[
+        str | None, typer.Option("--timeout", metavar="DURATION", help="For the whole run, for instance 10m.")
+    ] = None,
+    component: ComponentPaths = None,
+) -> None:
+    """Evaluate a control plane: start it, run a scenario through all stages, judge, stop it.
+
+    Exit codes: 0 passed, 1 an SLO failed, 2 wrong usage or input, 3 inconclusive, 4 the run broke, 130 interrupted.
+    """
+    from planebench import run as runs  # half a second that other commands save
+
+    wanted = scenario.load(scenario_name, pairs(settings, "--set"))
+    if nodes is not None:
+        wanted = scenario.with_nodes(wanted, nodes)
+    for warning in scenario.warnings(wanted, load_plane(wanted.plane, wanted.settings)):
+        errors.print(f"warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
+    options = runs.RunOptions(
+        seed=seed, components=component_paths(component), timeout_s=seconds(timeout, "--timeout")
+    )
+    folder = out or runs.default_folder(wanted)
+    try:
+        with Display(errors) as display:
+            runs.run_interruptibly(runs.run(wanted, folder, options, display))
+    except PlanebenchError as error:
+        if error.exit_code is not ExitCode.USAGE:
+            _show_what_there_is(folder)
+        raise
+    result = _evaluate(folder)
+    output.print(terminal.render(result))
+    raise typer.Exit(verdict.exit_code(result))
+
+
+def show(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole result as JSON.")] = False,
+) -> None:
+    """Print a past run's summary again, from its folder alone."""
+    result = slis.evaluate(run_folder)
+    if as_json:
+        print(json.render(result))  # plain, for programs
+    else:
+        output.print(terminal.render(result))
+
+
+def _evaluate(folder: Path) -> Result:
+    result = slis.evaluate(folder)
+    RunFolder(folder).write_result(result)
+    return result
+
+
+def _show_what_there_is(folder: Path) -> None:
+    """A run that broke still tells what it saw; a fault of the analysis must not hide the run's own."""
+    if not (folder / "run.json").exists():
+        return
+    with contextlib.suppress(PlanebenchError):
+        output.print(terminal.render(_evaluate(folder)))

@@ -1,0 +1,273 @@
+"""One run of a scenario: the only place where all parts meet."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from planebench import __version__, binaries, units
+from planebench.binaries import Artifact, BuildProgress
+from planebench.cluster.local import ClusterConfig, LocalCluster, component_names
+from planebench.components import ClientLimits
+from planebench.kube.client import Client
+from planebench.load import Engine
+from planebench.model import ComponentError, ExitCode, PlanebenchError, Progress, UsageError
+from planebench.observe.processes import ProcessSampler, harness_process
+from planebench.observe.scrapes import MetricsScraper
+from planebench.plan import Planner
+from planebench.planes import Plane, load_plane
+from planebench.results import RunFolder
+from planebench.results.document import Status
+from planebench.run import environment, leftovers
+from planebench.run.lifecycle import Lifecycle
+from planebench.run.listener import Listener, Silent
+from planebench.run.record import Recorder
+from planebench.scenario import ClientLimits as WantedLimits
+from planebench.scenario import Scenario
+from planebench.slis.catalog import check as check_slos
+
+_SCRAPE_PERIOD_S: Final = 30.0
+_RAN_OUT: Final = "the run's time is over: {limit} (timeouts.run, or --timeout)"
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What a run is made of, beside its scenario and its folder."""
+
+    seed: int | None = None
+    """None: the scenario's own."""
+    components: Mapping[str, Path] = field(default_factory=dict)
+    """Component -> a binary of one's own."""
+    timeout_s: float | None = None
+    """None: the scenario's own."""
+
+
+async def run(
+    scenario: Scenario, out: Path, options: RunOptions | None = None, listener: Listener | None = None
+) -> RunFolder:
+    """Run a scenario on a control plane of its own, into a new run folder.
+
+    The folder is complete when this returns. Where it raises after the folder was made, the folder holds what was
+    seen until then, and ``run.json`` says how it ended.
+
+    Raises:
+        UsageError: the scenario, an option or the folder is wrong; nothing was started.
+        ComponentError: a component could not be built, did not start, or ended during the run.
+        PlanebenchError: the run ran out of its time, or no object could be created.
+    """
+    options, listener = options or RunOptions(), listener or Silent()
+    plane = load_plane(scenario.plane, scenario.settings)
+    if faults := list(check_slos(scenario.slos)):
+        raise UsageError("\n".join(faults))
+    started = datetime.now(UTC)
+    folder = RunFolder.create(out)
+    try:
+        artifacts = await provide(component_names(plane), options.components, listener)
+    except BaseException:
+        shutil.rmtree(folder.path, ignore_errors=True)  # nothing was started
+        raise
+    trial = _Trial(scenario, plane, options, folder, artifacts, started, listener)
+    await trial.run()
+    return folder
+
+
+class _Trial:
+    """Everything that a run holds while it goes on."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        plane: Plane,
+        options: RunOptions,
+        folder: RunFolder,
+        artifacts: Mapping[str, Artifact],
+        started: datetime,
+        listener: Listener,
+    ) -> None:
+        self._scenario = scenario
+        self._plane = plane
+        self._folder = folder
+        self._artifacts = artifacts
+        self._listener = listener
+        self._timeout_s = options.timeout_s or scenario.timeouts.run
+        self._seed = scenario.seed if options.seed is None else options.seed
+        self._run_id = f"{scenario.name.lower()[:40]}-{secrets.token_hex(4)}"
+        self._t0_ns = time.monotonic_ns()
+        folder.write_scenario(scenario)
+        folder.write_plane(plane)
+        header = {
+            "id": self._run_id,
+            "scenario": scenario.name,
+            "seed": self._seed,
+            "started_wall": started.isoformat(timespec="seconds"),
+            "planebench_version": __version__,
+        }
+        self._record = Recorder(folder, header, self._t0_ns, listener)
+
+    async def run(self) -> None:
+        status: Status = "broken"
+        error: str | None = None
+        try:
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    await self._run()
+            except TimeoutError:
+                limit = units.format_duration(self._timeout_s)
+                raise PlanebenchError(_RAN_OUT.format(limit=limit)) from None
+            status = "completed"
+        except asyncio.CancelledError:
+            status = "interrupted"
+            raise
+        except PlanebenchError as failure:
+            status = "interrupted" if failure.exit_code is ExitCode.INTERRUPTED else "broken"
+            error = str(failure)
+            raise
+        except Exception as failure:
+            error = f"{type(failure).__name__}: {failure}"
+            raise
+        finally:
+            self._record.close(status, error)
+
+    async def _run(self) -> None:
+        cluster_folder = self._folder.path / "cluster"
+        try:
+            async with LocalCluster.start(
+                cluster_config(self._scenario, self._plane, self._artifacts),
+                cluster_folder,
+                self._folder.logs,
+                self._t0_ns,
+                on_status=self._listener.status,
+            ) as cluster:
+                self._write_environment(cluster)
+                await self._alongside(cluster)
+        finally:
+            # Keys and data of a control plane that is gone are of no use to anyone.
+            shutil.rmtree(cluster_folder, ignore_errors=True)
+
+    async def _alongside(self, cluster: LocalCluster) -> None:
+        """The lifecycle; it ends at once when a component does."""
+        going_on = asyncio.create_task(self._measure(cluster), name="lifecycle")
+        failing = asyncio.create_task(cluster.failure(), name="supervision")
+        try:
+            await asyncio.wait((going_on, failing), return_when=asyncio.FIRST_COMPLETED)
+            if failing.done():
+                raise failing.result()
+            await going_on
+        finally:
+            failing.cancel()
+            going_on.cancel()
+            await asyncio.gather(going_on, failing, return_exceptions=True)
+
+    async def _measure(self, cluster: LocalCluster) -> None:
+        listener = self._listener
+        planner = Planner(self._scenario, self._plane, run_id=self._run_id, seed=self._seed)
+        scraper = MetricsScraper(lambda: cluster.processes, self._folder.scrapes, self._t0_ns)
+
+        async def boundary(label: str) -> None:
+            await scraper.scrape(label)
+
+        async with (
+            Engine.start(cluster.load, self._folder.path, self._t0_ns, on_progress=self._progress) as engine,
+            self._sampling(cluster, engine),
+            _going_on(scraper.every(_SCRAPE_PERIOD_S)),
+            Client(cluster.admin) as client,
+        ):
+            life = Lifecycle(self._scenario, self._plane, planner, engine, self._record, boundary)
+            listener.status(f"control plane ready, adding {self._scenario.node_count:,} nodes")
+            await life.prepare(client)
+            listener.status(f"{self._scenario.node_count:,} nodes Ready after {self._record.now_ns() / 1e9:.1f} s")
+            await life.run()
+            listener.status("looking for leftovers")
+            self._folder.write_leftovers(await leftovers.find(client, self._run_id, self._scenario.namespaces))
+
+    @contextlib.asynccontextmanager
+    async def _sampling(self, cluster: LocalCluster, engine: Engine) -> AsyncIterator[None]:
+        own = [harness_process("planebench", os.getpid()), harness_process("load-engine", engine.pid)]
+        sampler = ProcessSampler(lambda: [*cluster.processes, *own], self._folder.raw / "samples.csv", self._t0_ns)
+        self._sampler = sampler
+        async with _going_on(sampler.run()):
+            yield
+
+    def _progress(self, progress: Progress) -> None:
+        self._listener.progress(progress)
+        self._listener.processes(self._sampler.newest, self._sampler.cpu_cores)
+
+    def _write_environment(self, cluster: LocalCluster) -> None:
+        self._folder.write_environment(
+            {
+                "machine": environment.machine(cluster.layout.etcd_data),
+                "harness": environment.harness(),
+                "components": environment.components(self._artifacts.values()),
+                "processes": environment.processes(cluster.processes),
+                "deviations": cluster.deviations,
+                "settings": dict(self._plane.settings),
+                "start_s": cluster.timeline_s,
+            }
+        )
+
+
+def cluster_config(scenario: Scenario, plane: Plane, artifacts: Mapping[str, Artifact]) -> ClusterConfig:
+    """The cluster that a scenario asks for."""
+    return ClusterConfig(
+        plane=plane,
+        binaries={name: artifact.path for name, artifact in artifacts.items()},
+        flags={name: options.flags for name, options in scenario.components.items()},
+        scheduler_limits=_limits(scenario.limits.kube_scheduler),
+        controller_manager_limits=_limits(scenario.limits.kube_controller_manager),
+        timeout_s=scenario.timeouts.cluster,
+    )
+
+
+def _limits(wanted: WantedLimits | None) -> ClientLimits | None:
+    return ClientLimits(wanted.qps, wanted.burst) if wanted else None
+
+
+async def provide(names: list[str], paths: Mapping[str, Path], listener: Listener) -> dict[str, Artifact]:
+    """The components' binaries, built where they must be; a build ends when this is cancelled."""
+    stop = threading.Event()
+
+    def tell(progress: BuildProgress) -> None:
+        if stop.is_set():
+            raise ComponentError("the build was interrupted")
+        listener.building(progress)
+
+    building = asyncio.create_task(asyncio.to_thread(binaries.resolve, names, overrides=paths, on_progress=tell))
+    try:
+        return await asyncio.shield(building)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.wait([building])
+        raise
+
+
+@contextlib.asynccontextmanager
+async def _going_on(work: Any) -> AsyncIterator[None]:
+    """Work that goes on meanwhile; its failure shows at the end."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error
+
+
+def default_folder(scenario: Scenario) -> Path:
+    """A new folder below ``planebench-runs``; runs of one second get a number each."""
+    base = Path("planebench-runs") / f"{scenario.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    folder, number = base, 2
+    while folder.exists():
+        folder = base.with_name(f"{base.name}-{number}")
+        number += 1
+    return folder
