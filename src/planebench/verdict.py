@@ -166,11 +166,11 @@ def check_data(requests: int) -> Finding:
 def check_lateness(found: Lateness, typical_s: float | None) -> Finding:
     """Whether a stage's requests were sent when they were due; ``typical_s`` is their own p99 response."""
     bound_s = max(NEGLIGIBLE_S, NEGLIGIBLE_SHARE * (typical_s or 0.0))
-    p99_s = found.p99_s or 0.0
+    p99_s = math.inf if found.p99_s is None else found.p99_s
     return Finding(
         name=f"lateness.{found.stage}",
         title=f"{found.stage}: requests sent on time",
-        value=f"p99 {p99_s * 1e3:.2f} ms late",
+        value="none was sent" if found.p99_s is None else f"p99 {p99_s * 1e3:.2f} ms late",
         bound=f"{bound_s * 1e3:.2f} ms (1 ms, or 1% of the p99 response)",
         ok=p99_s <= bound_s,
         affects=found.stage,

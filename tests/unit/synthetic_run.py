@@ -308,3 +308,129 @@ def pods(
     for t_s in (0.0, cleanup_s + 60):
         run.sample(t_s, "kube-apiserver", "kube-apiserver", "subject", t_s / 10, 300 << 20)
     return run, truth
+
+
+VMS, VMIS, LAUNCHERS = "vms", "vmis", "pods"
+VM, VMI = "virtualmachines.kubevirt.io", "virtualmachineinstances.kubevirt.io"
+MACHINE_NUMBERS = (3, 7)
+"""Which of the ten objects of :func:`machines` are VirtualMachines; the others are instances of their own."""
+
+
+def machines(*, labelled: bool = True) -> SyntheticRun:
+    """A whole run of ten objects on KubeVirt, all times after each other's due by fixed steps.
+
+    An instance is up 0.5 s after its due time and a hundredth more for each number, a machine 0.3 s later still.
+    Instances 0, 1, 2, 4 and machine 3 are patched, machine 7 is restarted: its second instance is ready after 2 s.
+
+    Args:
+        labelled: machines' instances and launchers carry the number of what they come of; without, they have to be
+            followed by their owners.
+    """
+    run = SyntheticRun(scenario_text=MACHINES)
+    run.phase("creation", Stage.CREATION, 10, 20)
+    run.phase("patch", Stage.MANAGEMENT, 20, 25)
+    run.phase("restart", Stage.MANAGEMENT, 25, 30)
+    run.phase("cleanup", Stage.CLEANUP, 30, 40)
+    tracked: dict[int, int] = {}
+    instances: dict[int, int] = {}
+    launchers: dict[int, int] = {}
+
+    def start(number: int, at_s: float, owner: str) -> None:
+        """An instance and its launcher, seen from ``at_s`` on."""
+        own = number if labelled or not owner else -1
+        instance = run.object(VMIS, own, f"instance-{number}", owner=owner)
+        launcher = run.object(
+            LAUNCHERS,
+            number if labelled else -1,
+            f"virt-launcher-{number}",
+            node=f"node-{number % 4:06d}",
+            owner=f"uid-{instance}",
+        )
+        run.reach(instance, added=at_s, pending=at_s, scheduling=at_s + 0.1, scheduled=at_s + 0.3)
+        run.reach(launcher, added=at_s + 0.12, scheduled=at_s + 0.15, running=at_s + 0.2, ready=at_s + 0.2)
+        instances[number], launchers[number] = instance, launcher
+
+    for number in range(10):
+        due_s = 10 + number / 20
+        is_machine = number in MACHINE_NUMBERS
+        resource, name = (VM, "vm") if is_machine else (VMI, "vmi")
+        run.request("creation", Stage.CREATION, "create", resource, number, f"{name}-{number:06d}", due_s)
+        if is_machine:
+            machine = tracked[number] = run.object(VMS, number, f"vm-{number:06d}")
+            run.reach(machine, added=due_s + 0.01, starting=due_s + 0.02)
+            start(number, due_s + 0.05, f"uid-{machine}")
+        else:
+            start(number, due_s + 0.01, "")
+            tracked[number] = instances[number]
+        up_s = due_s + 0.5 + number / 100
+        run.reach(instances[number], running=up_s - 0.1, ready=up_s)
+        if is_machine:
+            run.reach(tracked[number], running=up_s + 0.2, ready=up_s + 0.3)
+    for place, number in enumerate((0, 1, 2, 3, 4)):
+        resource, name = (VM, "vm") if number in MACHINE_NUMBERS else (VMI, "vmi")
+        run.request("patch", Stage.MANAGEMENT, "patch", resource, number, f"{name}-{number:06d}", 20 + place / 20)
+        run.reach_named(launchers[number], "revision:patch", 20 + place / 20 + 0.1 + number / 100)
+    run.request(
+        "restart",
+        Stage.MANAGEMENT,
+        "update",
+        "virtualmachines.subresources.kubevirt.io",
+        7,
+        "vm-000007",
+        25,
+        subresource="restart",
+    )
+    first, first_launcher = instances[7], launchers[7]
+    for number in (first, first_launcher):
+        run.reach(number, deleting=25.1, deleted=25.5)
+    start(7, 26, f"uid-{tracked[7]}")
+    run.reach(instances[7], running=26.9, ready=27)
+    for number in range(10):
+        due_s = 30 + number / 50
+        resource, name = (VM, "vm") if number in MACHINE_NUMBERS else (VMI, "vmi")
+        run.request("cleanup", Stage.CLEANUP, "delete", resource, number, f"{name}-{number:06d}", due_s)
+        for place, item in enumerate((launchers[number], instances[number])):
+            run.reach(item, deleting=due_s + 0.05, deleted=due_s + 0.2 + place / 10)
+        if number in MACHINE_NUMBERS:
+            run.reach(tracked[number], deleting=due_s + 0.02, deleted=due_s + 0.4)
+    return run
+
+
+def looked_at(run: SyntheticRun, start_s: float = 200.0) -> SyntheticRun:
+    """The run with four nodes that were ready after 0.1, 0.2, 0.3 and 0.4 s, and a monitoring stage of 10 s.
+
+    Two LISTs of each form, of 10 ms and 1,000 bytes and 20 ms and 2,000 bytes; ten reads of 1 to 10 ms; five canary
+    writes that are answered after 4 ms and seen 1 to 5 ms after their answer, but the last one 1 ms before it.
+    """
+    for number in range(4):
+        name = f"node-{number:06d}"
+        run.request("nodes", None, "create", "nodes", -1, name, 9 + number / 200)
+        node = run.object("nodes", -1, name)
+        run.reach(node, added=9 + number / 200 + 0.01, ready=9 + number / 200 + 0.1 + number / 10)
+    run.phase("monitoring", Stage.MONITORING, start_s, start_s + 10)
+
+    def ask(verb: str, resource: str, index: int, name: str, at_s: float, took_s: float, received: int = 500) -> None:
+        run.request(
+            "monitoring",
+            Stage.MONITORING,
+            verb,
+            resource,
+            index,
+            name,
+            start_s + at_s,
+            took_s=took_s,
+            received=received,
+        )
+
+    for round_ in range(2):
+        for form in ("full", "page", "metadata"):
+            ask("list", "pods", -1, form, round_ * 5, (round_ + 1) / 100, (round_ + 1) * 1000)
+    for number in range(10):
+        ask("get", "pods", number, f"pod-{number:06d}", number, (number + 1) / 1000)
+    canary = run.object("canary", -1, "planebench-canary")
+    run.reach_named(canary, "revision:none", 9.5)
+    for number in range(5):
+        ask("patch", "configmaps", number, "planebench-canary", number + 0.5, 0.004)
+        fresh_s = -0.001 if number == 4 else (number + 1) / 1000
+        run.reach_named(canary, f"revision:{number}", start_s + number + 0.504 + fresh_s)
+    return run

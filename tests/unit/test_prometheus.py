@@ -127,3 +127,8 @@ def test_percentiles_lie_in_their_bucket(sizes: list[int], percent: float) -> No
     assert (low, high) == ((0.0, *bounds)[place], bounds[place])
     assert low <= value <= high + 1e-12
     assert found.largest == bounds[max(place for place in range(4) if sizes[place])]
+
+
+def test_a_pattern_that_would_match_a_comment_does_not_take_it_for_a_sample() -> None:
+    text = b"# HELP rest_client_requests_total Number of requests.\nrest_client_requests_total 3\n"
+    assert parse(text, [".*rest_client_requests_total"]) == [("rest_client_requests_total", {}, 3.0)]

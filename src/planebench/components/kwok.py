@@ -64,6 +64,9 @@ class Kwok:
             role=Role.SIMULATOR,
             files={configuration: "\n---\n".join(json.dumps(document) for document in documents)},
             ports=(self.port,),
+            deviations=tuple(
+                f"{self.name} --{name}={value}: set by the scenario" for name, value in self.flags.items()
+            ),
         )
 
     def _configuration(self) -> Manifest:

@@ -55,7 +55,7 @@ class Rendering:
             f"{template.method} {template.path} HTTP/1.1",
             f"Host: {host}",
             f"User-Agent: {user_agent}",
-            "Accept: application/json",
+            f"Accept: {template.accept}",
         ]
         if template.body:
             head.append(f"Content-Type: {template.content_type}")

@@ -6,6 +6,7 @@ import enum
 import gzip
 import json
 import re
+import zlib
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -276,10 +277,9 @@ class Plane(_Descriptor):
         """The object of a workload, its ``__NAME__`` and the like not yet filled in."""
         name = self.workload(workload).manifest
         documents = self._documents(name)
-        if len(documents) != 1:
-            raise UsageError(
-                f"{self._folder / name}: a workload's manifest holds one object, not {len(documents)}"
-            )
+        if len(documents) != 1 or not isinstance(documents[0], dict):
+            found = f"{len(documents)} documents" if len(documents) != 1 else type(documents[0]).__name__
+            raise UsageError(f"{self._folder / name}: a workload's manifest holds one object, not {found}")
         manifest: Manifest = documents[0]
         return manifest
 
@@ -380,6 +380,8 @@ def load_plane(name: str, settings: Mapping[str, Setting] | None = None) -> Plan
         raise UsageError(f"{source}: must hold one mapping")
     document = documents[0]
     known = document.get("settings") or {}
+    if not isinstance(known, dict):
+        raise UsageError(f"{source}: settings: must be a mapping")
     for key, value in (settings or {}).items():
         if key not in known:
             raise UsageError(f"plane {name} has no setting {key!r}; it has: {', '.join(sorted(known)) or 'none'}")
@@ -387,10 +389,14 @@ def load_plane(name: str, settings: Mapping[str, Setting] | None = None) -> Plan
             kind = type(known[key]).__name__
             raise UsageError(f"setting {key!r} of plane {name} must be of type {kind}, not {value!r}")
     effective = {**known, **(settings or {})}
-    document = {**substitute(document, effective, partial=True), "settings": effective}
     try:
+        document = {**substitute(document, effective, partial=True), "settings": effective}
         # By way of JSON, where a strict model still takes lists as tuples.
-        plane = Plane.model_validate_json(json.dumps(document))
+        plane = Plane.model_validate_json(json.dumps(document, default=str))
+    except (TypeError, RecursionError):  # a key that is no text, an alias within itself
+        raise UsageError(
+            f"{source}: must be plain data: mappings with text as keys, lists, texts, numbers"
+        ) from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -450,16 +456,16 @@ def _check_files(plane: Plane, folder: Traversable) -> None:
 
 def _read(source: Traversable) -> list[Any]:
     """The documents of a YAML or JSON file, perhaps gzipped."""
-    data = source.read_bytes()
     name = source.name
-    if name.endswith(".gz"):
-        data = gzip.decompress(data)
-        name = name.removesuffix(".gz")
     try:
+        data = source.read_bytes()
+        if name.endswith(".gz"):
+            data = gzip.decompress(data)
+            name = name.removesuffix(".gz")
         if name.endswith(".json"):
             return [json.loads(data)]
         return [document for document in yaml.safe_load_all(data) if document is not None]
-    except (json.JSONDecodeError, yaml.YAMLError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, yaml.YAMLError, RecursionError) as error:
         raise UsageError(f"{source}: cannot be read: {' '.join(str(error).split())}") from None
 
 

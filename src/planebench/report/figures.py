@@ -36,7 +36,7 @@ def count(value: float) -> str:
     for limit, scale, suffix in ((10_000, 1, ""), (1_000_000, 1_000, "k"), (1_000_000_000, 1_000_000, "M")):
         if value < limit:
             scaled = value / scale
-            return f"{round(value):,}" if scale == 1 else f"{scaled:.{1 if scaled < 100 else 0}f}{suffix}"
+            return f"{round(value):,}" if scale == 1 else f"{scaled:.{1 if scaled < 99.95 else 0}f}{suffix}"
     return f"{value / 1e9:.1f}G"
 
 

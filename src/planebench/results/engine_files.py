@@ -73,12 +73,8 @@ def convert(run: Path, *, keep: bool = False) -> None:
         if (raw / "requests.parquet").exists():
             return
         raise PlanebenchError(f"{folder}: no records of a load engine; did the run start?")
-    source = _open(folder)
-    _write(_requests(source), raw / "requests.parquet")
-    _write(_objects(source), raw / "objects.parquet")
-    _write(_milestones(source), raw / "milestones.parquet")
-    _write(_events(source), raw / "events.parquet")
-    _write(_gaps(source), raw / "gaps.parquet")
+    for name, frame in _tables(folder).items():
+        _write(frame, raw / f"{name}.parquet")
     health = folder / "health.json"
     if health.exists() and not (raw / "harness.json").exists():
         shutil.copyfile(health, raw / "harness.json")
@@ -86,17 +82,29 @@ def convert(run: Path, *, keep: bool = False) -> None:
         shutil.rmtree(folder)
 
 
-def _open(folder: Path) -> _EngineFolder:
+def _tables(folder: Path) -> dict[str, pl.DataFrame]:
     try:
-        layout = json.loads((folder / "layout.json").read_bytes())
-        return _EngineFolder(
-            path=folder,
-            tables=layout["tables"],
-            dtype="<i8" if layout["byteorder"] == "little" else ">i8",
-            strings=_whole_lines((folder / "strings.jsonl").read_bytes()),
-        )
-    except (OSError, ValueError, KeyError) as error:
-        raise PlanebenchError(f"{folder}: the load engine's files are damaged: {error}") from error
+        source = _open(folder)
+        return {
+            "requests": _requests(source),
+            "objects": _objects(source),
+            "milestones": _milestones(source),
+            "events": _events(source),
+            "gaps": _gaps(source),
+        }
+    except (OSError, ValueError, LookupError, TypeError, pl.exceptions.PolarsError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise PlanebenchError(f"{folder}: the load engine's files are damaged: {reason}") from error
+
+
+def _open(folder: Path) -> _EngineFolder:
+    layout = json.loads((folder / "layout.json").read_bytes())
+    return _EngineFolder(
+        path=folder,
+        tables=layout["tables"],
+        dtype="<i8" if layout["byteorder"] == "little" else ">i8",
+        strings=_whole_lines((folder / "strings.jsonl").read_bytes()),
+    )
 
 
 def _whole_lines(content: bytes) -> list[Any]:

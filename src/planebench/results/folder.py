@@ -22,6 +22,7 @@ import gzip
 import json
 import math
 import os
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -215,7 +216,7 @@ class RunFolder:
         """A scrape's text; empty where it failed, or its file is missing or torn."""
         try:
             return b"" if entry.error else gzip.decompress((self.scrapes / entry.file).read_bytes())
-        except (OSError, EOFError):
+        except (OSError, EOFError, zlib.error):
             return b""
 
     def result(self) -> Result:

@@ -85,21 +85,25 @@ SCHEMAS: Final[dict[str, pl.Schema]] = {
 Tables = dict[str, pl.DataFrame]
 
 
-def convert(folder: RunFolder) -> None:
+def convert(folder: RunFolder, *, keep: bool = False) -> None:
     """Turn what processes wrote as they went into Parquet; what is converted already stays as it is.
 
+    Args:
+        keep: leave what they wrote in place, for they may still be writing.
+
     Raises:
-        PlanebenchError: the load engine's files are damaged.
+        PlanebenchError: the load engine's or the sampler's files are damaged.
     """
     if (folder.raw / "engine" / "layout.json").exists():
-        engine_files.convert(folder.path)
+        engine_files.convert(folder.path, keep=keep)
     written = folder.raw / "samples.csv"
     if written.exists():
         target = folder.raw / "samples.parquet"
         partial = target.with_suffix(".partial")
         _samples(written).write_parquet(partial, compression="zstd")
         partial.replace(target)
-        written.unlink()
+        if not keep:
+            written.unlink()
 
 
 def read(folder: RunFolder) -> Tables:
@@ -121,7 +125,10 @@ def _read(path: Path, schema: pl.Schema) -> pl.DataFrame:
         raise PlanebenchError(f"{path}: is truncated or damaged: {reason}") from None
     if missing := [name for name in schema if name not in frame.columns]:
         raise PlanebenchError(f"{path}: has no column {missing[0]!r}; was it written by another version?")
-    return frame.select(pl.col(name).cast(kind) for name, kind in schema.items())
+    try:
+        return frame.select(pl.col(name).cast(kind) for name, kind in schema.items())
+    except pl.exceptions.PolarsError as error:
+        raise PlanebenchError(f"{path}: holds what it should not: {str(error).splitlines()[0]}") from None
 
 
 def _samples(path: Path) -> pl.DataFrame:
@@ -129,4 +136,7 @@ def _samples(path: Path) -> pl.DataFrame:
     whole = path.read_bytes()
     whole = whole[: whole.rfind(b"\n") + 1]
     schema = SCHEMAS["samples"]
-    return pl.read_csv(whole, schema=schema) if whole else pl.DataFrame(schema=schema)
+    try:
+        return pl.read_csv(whole, schema=schema) if whole else pl.DataFrame(schema=schema)
+    except pl.exceptions.PolarsError as error:
+        raise PlanebenchError(f"{path}: is damaged: {str(error).splitlines()[0]}") from None

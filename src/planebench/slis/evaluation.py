@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -90,10 +90,7 @@ def evaluate_folder(path: Path) -> Result:
         counts=_counts(seen),
         errors=_errors(seen.requests),
         harness=Harness(lateness=tuple(late), engine=health),
-        limits=tuple(
-            f"{limit.component}: {limit.meaning} {substitute(limit.value, seen.plane.settings)}"
-            for limit in seen.plane.limits
-        ),
+        limits=tuple(_limits(seen)),
         unfaithful=seen.plane.unfaithful,
         environment=folder.environment(),
         folder=str(path),
@@ -143,14 +140,30 @@ def _slos(seen: Observations, indicators: Sequence[Indicator], doubts: Doubts) -
     for slo in seen.scenario.slos:
         indicator = known.get(slo.sli)
         figure = doubts.figure(indicator, slo.percentile) if indicator else None
-        found.append(verdict.judge(slo, figure, _why_none(slo.sli)))
+        found.append(verdict.judge(slo, figure, "" if indicator else _why_none(slo.sli, known)))
     return found
 
 
-def _why_none(sli: str) -> str:
-    if find(sli) is None:
+def _why_none(sli: str, known: Mapping[str, Indicator]) -> str:
+    definition = find(sli)
+    if definition is None:
         return f"there is no indicator {sli}; see docs/results.md"
-    return "no data: the run has nothing to measure it by"
+    parts = [name for name in known if name.startswith(f"{definition.id}.")]
+    if sli != definition.id and (parts or definition.id in known):
+        return f"of {definition.id}, this run has {', '.join(parts) or 'the whole only'}"
+    return "the run has nothing to measure it by"
+
+
+def _limits(seen: Observations) -> Iterator[str]:
+    """The plane's limits, but a component's client limits as the scenario sets them."""
+    limits = seen.scenario.limits
+    given = {"kube-scheduler": limits.kube_scheduler, "kube-controller-manager": limits.kube_controller_manager}
+    for limit in seen.plane.limits:
+        if given.get(limit.component) is None or not limit.meaning.startswith("client"):
+            yield f"{limit.component}: {limit.meaning} {substitute(limit.value, seen.plane.settings)}"
+    for component, client in given.items():
+        if client is not None:
+            yield f"{component}: client requests per second {client.qps:g}, burst {client.burst:,}, by the scenario"
 
 
 def _phases(run: RunRecord) -> tuple[PhaseResult, ...]:

@@ -66,7 +66,8 @@ class Doubts:
             unit=indicator.definition.unit,
             doubts=tuple(self._of(indicator)),
             all_must_come=indicator.errors is None,
-            note=indicator.notes[0] if indicator.notes else "",
+            # Of durations, notes tell how to read them; of others, how they come about.
+            note=indicator.notes[0] if indicator.notes and indicator.definition.unit != "s" else "",
         )
 
     def _of(self, indicator: Indicator) -> list[Doubt]:

@@ -35,7 +35,8 @@ class Indicator:
     of: int = 1
     """Of a single value: how many things it was made from."""
     beyond_s: float | None = None
-    rate_per_s: float | None = None
+    span_s: tuple[float, float] | None = None
+    """From the first start to the last success, on the trial's clock."""
     errors: int | None = None
     simulated: bool = False
     notes: tuple[str, ...] = ()
@@ -53,6 +54,14 @@ class Indicator:
     @property
     def n(self) -> int:
         return self.sample.n if self.sample else (0 if self.value is None else self.of)
+
+    @property
+    def rate_per_s(self) -> float | None:
+        """Successes per second; None where they are too few to tell."""
+        if self.span_s is None or self.sample is None or len(self.sample.values) < 2:
+            return None
+        took_s = self.span_s[1] - self.span_s[0]
+        return len(self.sample.values) / took_s if took_s > 0 else None
 
     @property
     def impossible(self) -> int:
@@ -132,7 +141,7 @@ def durations(
         title=title,
         sample=Sample.of(np.round(end_s[ended] - start_s[ended], _DIGITS), missing),
         beyond_s=max(float(waited.min()), 0.0) if missing else None,
-        rate_per_s=_rate(start_s, end_s[ended]),
+        span_s=_span_s(start_s, end_s[ended]),
         simulated=simulated,
         notes=tuple(notes),
         from_due=from_due,
@@ -162,7 +171,7 @@ def responses(
         id=definition.part(*part) if part else "",
         title=title,
         sample=Sample.of(np.round(done_s[ok] - since_s[ok], _DIGITS), failed),
-        rate_per_s=_rate(start_s, done_s[ok]),
+        span_s=_span_s(start_s, done_s[ok]),
         errors=failed,
         from_due=since == "due_ns",
     )
@@ -210,19 +219,23 @@ def single(
     )
 
 
-def pooled(definition: Definition, parts: Sequence[Indicator]) -> list[Indicator]:
-    """The parts as one indicator, followed by the parts where there are several; without any, nothing."""
+def pooled(definition: Definition, parts: Sequence[Indicator], *, together: bool = True) -> list[Indicator]:
+    """The parts as one indicator, followed by the parts where there are several; without any, nothing.
+
+    Args:
+        together: they went on at the same time, so that they have a rate in common.
+    """
     if not parts:
         return []
     samples = [part.sample for part in parts if part.sample]
     beyond = [part.beyond_s for part in parts if part.beyond_s is not None]
-    rates = [part.rate_per_s for part in parts]
+    spans = [part.span_s for part in parts if part.span_s] if together or len(parts) == 1 else []
     whole = Indicator(
         definition=definition,
         measured_in=parts[0].measured_in,
         sample=Sample.pooled(samples),
         beyond_s=min(beyond) if beyond else None,
-        rate_per_s=rates[0] if len(rates) == 1 else None,
+        span_s=(min(span[0] for span in spans), max(span[1] for span in spans)) if spans else None,
         errors=None if parts[0].errors is None else sum(part.errors or 0 for part in parts),
         simulated=any(part.simulated for part in parts),
         from_due=parts[0].from_due,
@@ -232,12 +245,8 @@ def pooled(definition: Definition, parts: Sequence[Indicator]) -> list[Indicator
     return [whole, *parts] if len(parts) > 1 else [whole]
 
 
-def _rate(start_s: Values, end_s: Values) -> float | None:
-    """Ends per second, from the first start to the last end."""
-    if len(end_s) < 2:
-        return None
-    took_s = float(end_s.max() - start_s.min())
-    return len(end_s) / took_s if took_s > 0 else None
+def _span_s(start_s: Values, end_s: Values) -> tuple[float, float] | None:
+    return (float(start_s.min()), float(end_s.max())) if len(end_s) else None
 
 
 def _too_few(sample: Sample) -> tuple[str, ...]:

@@ -94,6 +94,7 @@ def _changes(seen: Observations) -> Iterator[Indicator]:
             )
             for name in names
         ],
+        together=False,
     )
     for name in names:
         parts = list(_change(seen, name, requests.filter(pl.col("phase") == name)))

@@ -78,16 +78,17 @@ def _staleness(seen: Observations, writes: pl.DataFrame) -> Indicator:
         .group_by("index")
         .agg((pl.col("t_ns").min() / 1e9).alias("t_s"))
     )
+    answered_s, seen_s = seconds(writes["done_ns"]), look_up(writes["index"], receipts)
     return durations(
         CATALOG["monitoring.canary"],
-        seconds(writes["done_ns"]),
-        look_up(writes["index"], receipts),
+        answered_s,
+        seen_s,
         until_s=seen.end_s(Stage.MONITORING),
         measured_in=Stage.MONITORING,
         from_due=False,
         watches=(CANARY,),
         signed=True,
-        notes=("below zero: the event came before the answer",),
+        notes=("below zero: the event came before the answer",) if (seen_s < answered_s).any() else (),
     )
 
 

@@ -58,9 +58,9 @@ class Observations:
     """
 
     def __init__(self, folder: RunFolder) -> None:
-        tables.convert(folder)
         self.folder = folder
         self.run: RunRecord = folder.run()
+        tables.convert(folder, keep=self.run.status == "running")
         self.scenario: Scenario = folder.scenario()
         self.plane: Plane = folder.plane(self.scenario)
         found = tables.read(folder)

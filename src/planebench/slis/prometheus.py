@@ -27,7 +27,7 @@ Series = tuple[str, Mapping[str, str], float]
 def parse(text: bytes, names: Sequence[str]) -> list[Series]:
     """The samples of the metric families that these regular expressions match whole; nothing where it is torn."""
     wanted = re.compile(
-        rf"^(?:{'|'.join(names)})(?:_bucket|_sum|_count)?(?:\{{[^\n]*| [^\n]*)$".encode(), re.MULTILINE
+        rf"^(?!#)(?:{'|'.join(names)})(?:_bucket|_sum|_count)?(?:\{{[^\n]*| [^\n]*)$".encode(), re.MULTILINE
     )
     lines = b"\n".join(wanted.findall(text)) + b"\n"
     try:
@@ -173,7 +173,7 @@ class Scrapes:
             return None
         first, last = self._keyed(before[0], names), self._keyed(after[0], names)
         started = (START_TIME, frozenset[tuple[str, str]]())
-        if not last or first.get(started) != last.get(started):
+        if not first or not last or first.get(started) != last.get(started):
             return None
         return Between(first, last, (after[0].t_ns - before[0].t_ns) / 1e9)
 

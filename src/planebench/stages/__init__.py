@@ -31,11 +31,11 @@ def builtin() -> list[Manifest]:
 def stages(plane: Plane, delays_ms: Mapping[str, tuple[int, int]] | None = None) -> list[Manifest]:
     """The built-in stages with the plane's put over them, then delays: stage -> (shortest, longest) in ms.
 
-    Raises UsageError where a delay names an unknown stage.
+    Raises UsageError where a delay names an unknown stage, or a plane's stage has no name or wrong workers.
     """
     by_name = {stage["metadata"]["name"]: stage for stage in builtin()}
     for stage in plane.stages():
-        name = stage["metadata"]["name"]
+        name = _name(stage, plane)
         by_name[name] = merge_patch(by_name.get(name, {}), stage)
     for name, (shortest, longest) in (delays_ms or {}).items():
         if name not in by_name:
@@ -45,23 +45,30 @@ def stages(plane: Plane, delays_ms: Mapping[str, tuple[int, int]] | None = None)
     return [share for stage in by_name.values() for share in _shared(stage)]
 
 
+def _name(stage: Any, plane: Plane) -> str:
+    try:
+        return str(stage["metadata"]["name"])
+    except (KeyError, TypeError):
+        files = ", ".join(plane.simulator.stages)
+        raise UsageError(f"plane {plane.name}: a stage has no metadata.name, see {files}") from None
+
+
 def _shared(stage: Manifest) -> list[Manifest]:
     """A stage for each worker that its annotation asks for; objects are shared out by their UID's last digit.
 
     KWOK plays all stages of a custom kind with one worker. It tells kinds apart as they are written, and asks the
     API server for them in lower case: each way of writing a kind has a worker of its own.
     """
-    workers = int(stage["metadata"].get("annotations", {}).get(_WORKERS, 1))
-    if workers == 1:
+    asked = str((stage["metadata"].get("annotations") or {}).get(_WORKERS, 1))
+    if asked == "1":
         return [stage]
-    if not 1 < workers <= len(_HEX):
-        name = stage["metadata"]["name"]
-        raise UsageError(f"stage {name}: {_WORKERS} must be from 1 to {len(_HEX)}, not {workers}")
-    spec = stage["spec"]
-    shares = []
-    for worker in range(workers):
-        kind = spec["resourceRef"]["kind"]
-        spelling = kind[:worker].lower() + kind[worker:].upper()
+    name, spec = stage["metadata"]["name"], stage["spec"]
+    spellings = _spellings(spec["resourceRef"]["kind"])
+    if not asked.isdecimal() or not 1 < int(asked) <= len(spellings):
+        raise UsageError(f"stage {name}: {_WORKERS} must be from 1 to {len(spellings)}, not {asked}")
+    workers = int(asked)
+    shares: list[Manifest] = []
+    for worker, kind in enumerate(spellings[:workers]):
         selector = dict(spec["selector"])
         digits = _HEX[worker::workers]
         share = {"cel": {"expression": f'self.metadata.uid.matches("[{digits}]$")'}}
@@ -69,11 +76,17 @@ def _shared(stage: Manifest) -> list[Manifest]:
         shares.append(
             {
                 **stage,
-                "metadata": {"name": f"{stage['metadata']['name']}-{worker}"},
-                "spec": {**spec, "resourceRef": {**spec["resourceRef"], "kind": spelling}, "selector": selector},
+                "metadata": {"name": f"{name}-{worker}"},
+                "spec": {**spec, "resourceRef": {**spec["resourceRef"], "kind": kind}, "selector": selector},
             }
         )
     return shares
+
+
+def _spellings(kind: str) -> list[str]:
+    """Different ways to write a kind, at most one for each hexadecimal digit: ``VM``, ``vM``, ``vm``."""
+    ways = (kind[:place].lower() + kind[place:].upper() for place in range(len(kind) + 1))
+    return list(dict.fromkeys(ways))[: len(_HEX)]
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
