@@ -12,6 +12,8 @@ from planebench.planes import Plane
 if TYPE_CHECKING:  # in `model` terms only: a scenario is read, never made, here
     from planebench.scenario import NodePool, Scenario
 
+_EPHEMERAL_STORAGE = "500Gi"
+"""Every node has some, and some pods ask for it."""
 _FIRST_ADDRESS = ipaddress.IPv4Address("10.64.0.1")
 
 
@@ -45,7 +47,7 @@ def _manifest(pool: NodePool, number: int, plane: Plane, address: str) -> Manife
     if pool.zones:
         labels["topology.kubernetes.io/zone"] = f"zone-{number % pool.zones}"
     labels |= pool.labels
-    capacity = {**plane.nodes.capacity, **pool.capacity}
+    capacity = {"ephemeral-storage": _EPHEMERAL_STORAGE, **plane.nodes.capacity, **pool.capacity}
     return {
         "apiVersion": "v1",
         "kind": "Node",

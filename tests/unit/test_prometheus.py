@@ -132,3 +132,8 @@ def test_percentiles_lie_in_their_bucket(sizes: list[int], percent: float) -> No
 def test_a_pattern_that_would_match_a_comment_does_not_take_it_for_a_sample() -> None:
     text = b"# HELP rest_client_requests_total Number of requests.\nrest_client_requests_total 3\n"
     assert parse(text, [".*rest_client_requests_total"]) == [("rest_client_requests_total", {}, 3.0)]
+
+
+def test_a_pattern_with_a_group_takes_whole_lines() -> None:
+    text = b'a_latency_seconds_count{x="1"} 3\n'
+    assert parse(text, ["a_(duration|latency)_seconds"]) == [("a_latency_seconds_count", {"x": "1"}, 3.0)]

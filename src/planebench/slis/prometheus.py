@@ -29,7 +29,7 @@ def parse(text: bytes, names: Sequence[str]) -> list[Series]:
     wanted = re.compile(
         rf"^(?!#)(?:{'|'.join(names)})(?:_bucket|_sum|_count)?(?:\{{[^\n]*| [^\n]*)$".encode(), re.MULTILINE
     )
-    lines = b"\n".join(wanted.findall(text)) + b"\n"
+    lines = b"\n".join(line[0] for line in wanted.finditer(text)) + b"\n"
     try:
         families = text_string_to_metric_families(lines.decode("utf-8", "replace"))
         return [(sample.name, sample.labels, sample.value) for family in families for sample in family.samples]
