@@ -1,0 +1,1 @@
+"""Comparisons: is the candidate faster, slower, or is there no difference to be shown?"""

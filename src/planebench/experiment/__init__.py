@@ -1,0 +1,1 @@
+"""Experiments: trials of several variants, interleaved and randomised; plans, state and folders."""
