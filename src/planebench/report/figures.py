@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from planebench import units
-from planebench.results.document import Row, Unit
+from planebench.results.document import Row, SLOResult, Unit
 
 
 def duration(seconds: float) -> str:
@@ -84,3 +84,23 @@ def percentile(row: Row, amount: float | None) -> str:
     if row.errors is not None:
         return "failed"
     return f">{duration(row.beyond_s)}" if row.beyond_s is not None else "never"
+
+
+def percentile_name(percent: float) -> str:
+    """``p99``, ``max``."""
+    return "max" if percent == 100 else f"p{percent:g}"
+
+
+def demand(slo: SLOResult) -> str:
+    """What an SLO asks: ``creation.startup p99 <= 5s``."""
+    what = slo.sli if slo.percentile is None else f"{slo.sli} {percentile_name(slo.percentile)}"
+    bounds = [("<=", slo.at_most), (">=", slo.at_least)]
+    return what + "".join(f" {sign} {bound(limit, slo.unit)}" for sign, limit in bounds if limit is not None)
+
+
+def found(slo: SLOResult) -> str:
+    """What was found of it: ``1.23s (n 1,000)``, ``never``, ``no data``."""
+    if slo.value is None:
+        return "never" if slo.n else "no data"
+    many = f" (n {slo.n:,})" if slo.percentile is not None else ""
+    return value(slo.value, slo.unit) + many

@@ -197,27 +197,13 @@ def _slos(slos: Sequence[SLOResult]) -> Iterator[Text]:
     width = max((len(slo.verdict) for slo in slos), default=0)
     for slo in slos:
         yield Text.assemble(
-            (f"{slo.verdict:<{width}}", _STYLES[slo.verdict]), "  ", _demand(slo), ": ", _found(slo), _because(slo)
+            (f"{slo.verdict:<{width}}", _STYLES[slo.verdict]),
+            "  ",
+            figures.demand(slo),
+            ": ",
+            figures.found(slo),
+            _because(slo),
         )
-
-
-def _demand(slo: SLOResult) -> str:
-    what = slo.sli if slo.percentile is None else f"{slo.sli} {_percentile_name(slo.percentile)}"
-    bounds = [("<=", slo.at_most), (">=", slo.at_least)]
-    return what + "".join(
-        f" {sign} {figures.bound(bound, slo.unit)}" for sign, bound in bounds if bound is not None
-    )
-
-
-def _percentile_name(percent: float) -> str:
-    return "max" if percent == 100 else f"p{percent:g}"
-
-
-def _found(slo: SLOResult) -> str:
-    if slo.value is None:
-        return "never" if slo.n else "no data"
-    many = f" (n {slo.n:,})" if slo.percentile is not None else ""
-    return figures.value(slo.value, slo.unit) + many
 
 
 def _because(slo: SLOResult) -> str:
