@@ -399,8 +399,8 @@ def machines(*, labelled: bool = True) -> SyntheticRun:
 def looked_at(run: SyntheticRun, start_s: float = 200.0) -> SyntheticRun:
     """The run with four nodes that were ready after 0.1, 0.2, 0.3 and 0.4 s, and a monitoring stage of 10 s.
 
-    Two LISTs of each form, of 10 ms and 1,000 bytes and 20 ms and 2,000 bytes; ten reads of 1 to 10 ms; five canary
-    writes that are answered after 4 ms and seen 1 to 5 ms after their answer, but the last one 1 ms before it.
+    Two LISTs of each form, of 10 ms and 1,000 bytes and 20 ms and 2,000 bytes; ten reads of 1 to 10 ms; five
+    canary writes that are answered after 4 ms and seen 1 to 5 ms after their answer, the last one 1 ms before it.
     """
     for number in range(4):
         name = f"node-{number:06d}"
@@ -409,7 +409,9 @@ def looked_at(run: SyntheticRun, start_s: float = 200.0) -> SyntheticRun:
         run.reach(node, added=9 + number / 200 + 0.01, ready=9 + number / 200 + 0.1 + number / 10)
     run.phase("monitoring", Stage.MONITORING, start_s, start_s + 10)
 
-    def ask(verb: str, resource: str, index: int, name: str, at_s: float, took_s: float, received: int = 500) -> None:
+    def ask(
+        verb: str, resource: str, index: int, name: str, at_s: float, took_s: float, received: int = 500
+    ) -> None:
         run.request(
             "monitoring",
             Stage.MONITORING,

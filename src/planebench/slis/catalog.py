@@ -49,7 +49,7 @@ class Definition:
 
 
 def _id_part(name: str) -> str:
-    return "".join(sign if sign.isalnum() or sign in "_.-" else "-" for sign in name.lower())
+    return "".join(sign if sign.isascii() and (sign.isalnum() or sign in "_.-") else "-" for sign in name.lower())
 
 
 _DEFINITIONS: Final = (

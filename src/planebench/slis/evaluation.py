@@ -163,7 +163,7 @@ def _limits(seen: Observations) -> Iterator[str]:
             yield f"{limit.component}: {limit.meaning} {substitute(limit.value, seen.plane.settings)}"
     for component, client in given.items():
         if client is not None:
-            yield f"{component}: client requests per second {client.qps:g}, burst {client.burst:,}, by the scenario"
+            yield f"{component}: client requests per second {client.qps:g}, burst {client.burst}, by the scenario"
 
 
 def _phases(run: RunRecord) -> tuple[PhaseResult, ...]:

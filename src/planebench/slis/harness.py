@@ -76,7 +76,8 @@ class Doubts:
         if run.status != "completed":
             doubts.append(Doubt(math.inf, f"the run did not come to its end ({run.status})"))
         if indicator.impossible:
-            doubts.append(Doubt(math.inf, f"{indicator.impossible:,} durations are below zero"))
+            share = f"{indicator.impossible:,} of {indicator.n:,}"
+            doubts.append(Doubt(math.inf, f"durations are below zero: {share}"))
         doubts += self._gaps(indicator)
         if indicator.definition.unit == "s":
             doubts += [Doubt(math.inf, f"not so: {finding.title} ({finding.value})") for finding in self._engine]
