@@ -7,6 +7,9 @@ import math
 from planebench import units
 from planebench.results.document import Row, SLOResult, Unit
 
+_ALONE = ("management.transition", "management.change")
+"""Indicators that exist in parts only: the parts are what is shown."""
+
 
 def duration(seconds: float) -> str:
     """``0.85ms``, ``12.3ms``, ``1.23s``, ``62.1s``, ``1,250s``."""
@@ -104,3 +107,11 @@ def found(slo: SLOResult) -> str:
         return "never" if slo.n else "no data"
     many = f" (n {slo.n:,})" if slo.percentile is not None else ""
     return value(slo.value, slo.unit) + many
+
+
+def is_step(row: Row) -> bool:
+    """Whether a row stands in a summary: parts of a whole that is shown do not, nor do milestones that always come
+    together."""
+    if row.sli.startswith("management.transition."):
+        return bool(row.max or row.missing)
+    return not row.part_of or (row.part_of in _ALONE and row.sli.count(".") == 2)

@@ -19,8 +19,6 @@ from planebench.results.document import Component, Finding, Result, Row, SLOResu
 _WIDE = 110
 _MOST_ERRORS = 5
 _STYLES = {Judgement.PASS: "bold green", Judgement.FAIL: "bold red", Judgement.INCONCLUSIVE: "bold yellow"}
-_ALONE = ("management.transition", "management.change")
-"""Indicators that exist in parts only: the parts are what is shown."""
 
 
 def render(result: Result) -> RenderableType:
@@ -94,17 +92,11 @@ def _lifecycle(result: Result) -> Table:
     if result.preparation:
         groups.insert(0, ("preparation", result.preparation))
     for name, rows in groups:
-        shown = [row for row in rows if _is_shown(row)]
+        shown = [row for row in rows if figures.is_step(row)]
         table.add_row(Text(name, style="bold cyan"), *([] if shown else [Text("-")]))
         for row in shown:
             table.add_row(*_cells(row))
     return table
-
-
-def _is_shown(row: Row) -> bool:
-    if row.sli.startswith("management.transition."):
-        return bool(row.max or row.missing)  # milestones that always come together are no step
-    return not row.part_of or (row.part_of in _ALONE and row.sli.count(".") == 2)
 
 
 def _cells(row: Row) -> list[Text]:
@@ -167,7 +159,7 @@ def _source(component: Component) -> str:
 
 
 def _notes(result: Result, *, wide: bool) -> Iterator[RenderableType]:
-    rows = [row for stage in result.stages for row in stage.rows if _is_shown(row)]
+    rows = [row for stage in result.stages for row in stage.rows if figures.is_step(row)]
     latencies = [component.latency for component in result.components if component.latency]
     lines = []
     if not wide:
