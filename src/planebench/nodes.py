@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from planebench.model import Manifest
 from planebench.planes import Plane
 
 if TYPE_CHECKING:  # in `model` terms only: a scenario is read, never made, here
-    from planebench.scenario import NodePool, Scenario
+    from planebench.scenario import NodePool
 
 _EPHEMERAL_STORAGE = "500Gi"
 """Every node has some, and some pods ask for it."""
 _FIRST_ADDRESS = ipaddress.IPv4Address("10.64.0.1")
 
 
-def manifests(scenario: Scenario, plane: Plane) -> Sequence[Manifest]:
+def manifests(pools: Iterable[NodePool], plane: Plane) -> Iterator[Manifest]:
     """The nodes of all pools in order, named ``POOL-000000`` and so on; not Ready until KWOK says so.
 
     Capacity and allocatable are the same: nothing is reserved for a system that does not exist. A pool's own
     labels and capacity win over the plane's.
     """
-    return list(_manifests(scenario.nodes, plane))
-
-
-def _manifests(pools: Sequence[NodePool], plane: Plane) -> Iterator[Manifest]:
     address = _FIRST_ADDRESS
     for pool in pools:
         for number in range(pool.count):

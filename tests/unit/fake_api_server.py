@@ -9,7 +9,7 @@ import ipaddress
 import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -116,6 +116,31 @@ async def fake_api_server(folder: Path, script: Script) -> AsyncIterator[FakeAPI
         server.closed = True
         for writer in server.writers:
             writer.transport.abort()
+
+
+@contextlib.asynccontextmanager
+async def torn(access: Access, tail_bytes: int) -> AsyncIterator[Access]:
+    """A way to a server on which the last bytes of whatever it sends come late."""
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, late_bytes: int) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(1 << 20):
+                writer.write(data[:-late_bytes] if late_bytes else data)
+                await writer.drain()
+                if late_bytes:
+                    await asyncio.sleep(0.02)
+                    writer.write(data[-late_bytes:])
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection(access.host, access.port)
+        await asyncio.gather(forward(reader, to_server, 0), forward(from_server, writer, tail_bytes))
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield replace(access, port=listener.sockets[0].getsockname()[1])
+    finally:
+        listener.close()
 
 
 def _authority(folder: Path) -> Path:

@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from fake_api_server import FakeAPIServer, Request, Script, fake_api_server
+from fake_api_server import FakeAPIServer, Request, Script, fake_api_server, torn
 
 from planebench.load import Engine, EngineError
 from planebench.model import (
@@ -121,6 +121,19 @@ async def test_replies_in_pieces(tmp_path: Path) -> None:
         assert (progress.answered, progress.failed) == (5, 0)
         rows = await case.records("requests")
     assert {row["bytes_received"] for row in rows} == {75}
+
+
+async def test_a_record_whose_last_bytes_come_late_is_read_whole(tmp_path: Path) -> None:
+    async def script(request: Request) -> None:
+        await request.answer(201, {"kind": "Pod", "filling": "x" * 9000})
+
+    async with (
+        fake_api_server(tmp_path / "pki", script) as server,
+        torn(server.access, 3) as access,
+        Engine.start(access, tmp_path, time.monotonic_ns(), connections=1, max_connections=1) as engine,
+    ):
+        progress = await engine.execute(phase(3, timeout_s=5))
+    assert (progress.answered, progress.failed) == (3, 0)
 
 
 async def test_too_many_requests_are_retried_as_told(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_preparation_creates_namespaces_nodes_and_the_canary() -> None:
         "planebench-canary",
     ]
     settings = parse()
-    phase = plan.nodes(nodes.manifests(settings, CORE))
+    phase = plan.nodes(list(nodes.manifests(settings.nodes, CORE)))
     assert phase.stage is None
     bodies = [rendered(phase, operation)[2] for operation in phase.operations]
     assert [body["metadata"]["name"] for body in bodies] == ["small-000000", "small-000001", "large-000000"]

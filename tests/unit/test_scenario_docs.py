@@ -28,4 +28,4 @@ def test_examples_are_valid_and_plannable(path: Path) -> None:
     assert scenario.warnings(example, plane) == []
     plan = Planner(example, plane, run_id="r")
     assert len(plan.creation().operations) == example.workload.count
-    assert len(plan.nodes(nodes.manifests(example, plane)).operations) == example.node_count
+    assert len(plan.nodes(list(nodes.manifests(example.nodes, plane))).operations) == example.node_count

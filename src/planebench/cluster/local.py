@@ -29,7 +29,7 @@ from planebench.components import (
 from planebench.components.layout import LOOPBACK
 from planebench.kube.client import Client
 from planebench.model import Access, ComponentError, ComponentProcess, Endpoint, Identity
-from planebench.planes import Plane, Process
+from planebench.planes import Plane, Process, Setting
 from planebench.planes.plane import substitute
 
 BASE_COMPONENTS: Final = ("etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager", "kwok")
@@ -112,6 +112,10 @@ class LocalCluster:
     def deviations(self) -> list[str]:
         """Where it differs from what kubeadm starts."""
         return [line for spec in self._specs for line in spec.deviations]
+
+    @property
+    def etcd_data(self) -> Path:
+        return self.layout.etcd_data
 
     @property
     def admin(self) -> Access:
@@ -232,7 +236,7 @@ class LocalCluster:
         layout = self.layout
         folder = layout.folder / process.name
         folder.mkdir(mode=0o700)
-        values = {
+        values: dict[str, Setting] = {
             "port": port,
             "kubeconfig": str(layout.kubeconfig(process.name)),
             "cert": str(layout.certificate(f"{process.name}-server")),

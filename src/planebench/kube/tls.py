@@ -20,6 +20,8 @@ _SO_TIMESTAMPNS: Final = 35
 _STAMP: Final = struct.Struct("qq")
 _ANCILLARY_BYTES: Final = socket.CMSG_SPACE(_STAMP.size)
 _RECEIVE_BYTES: Final = 256 * 1024
+_RECORD_BYTES: Final = 16 * 1024
+"""The most plain text in a TLS record (RFC 8446, 5.1)."""
 _CLOSED: Final = "closed by the server"
 
 _buffer = bytearray(_RECEIVE_BYTES)
@@ -72,6 +74,7 @@ class Connection:
         "_incoming",
         "_loop",
         "_outgoing",
+        "_partial",
         "_patient",
         "_peer",
         "_session",
@@ -96,6 +99,8 @@ class Connection:
         self._peer = peer
         self._patient = patient
         self._unsent = b""
+        self._partial = False
+        """OpenSSL holds a part of a record: what completes it may be shorter than its plain text."""
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._session = peer.context.wrap_bio(
@@ -227,12 +232,16 @@ class Connection:
         ended = ""
         try:
             while pending := incoming.pending:
-                part = read(pending)  # one record; its plain text is shorter than itself
+                # One record, whose plain text is shorter than itself; of one that came in parts, only the rest
+                # is pending.
+                part = read(_RECORD_BYTES if self._partial else pending)
                 if not part:
                     ended = _CLOSED
                     break
+                self._partial = False
                 parts.append(part)
         except ssl.SSLWantReadError:  # the record's rest has not arrived, or it was a session ticket
+            self._partial = True
             if self._peer.session is None:
                 self._peer.session = self._session.session
         except ssl.SSLError as error:

@@ -251,6 +251,12 @@ class Plane(_Descriptor):
     """
 
     _folder: Traversable = PrivateAttr()
+    _source: str = PrivateAttr("")
+
+    @property
+    def source(self) -> str:
+        """What :func:`load_plane` finds it by, from anywhere: a built-in name, or an absolute path."""
+        return self._source
 
     def watch_specs(self, workload: str, namespaces: tuple[str, ...] = ()) -> tuple[WatchSpec, ...]:
         """The watches of a workload as the load engine takes them."""
@@ -315,6 +321,8 @@ class Plane(_Descriptor):
             body=_json(change.body).replace(REVISION.encode(), revision.encode()),
             content_type=change.content_type,
             subresource=change.subresource,
+            # As kubectl and client-go do: an aggregated API may have nothing else to say than "done".
+            accept="application/json, */*",
         )
 
     def process(self, name: str) -> Process:
@@ -403,6 +411,7 @@ def load_plane(name: str, settings: Mapping[str, Setting] | None = None) -> Plan
         message = first["msg"].removeprefix("Value error, ")
         raise UsageError(f"{source}: {where + ': ' if where else ''}{message}") from None
     plane._folder = folder
+    plane._source = str(folder.absolute()) if isinstance(folder, Path) and "/" in name else name
     _check_files(plane, folder)
     return plane
 

@@ -1,17 +1,17 @@
 """Runs of scenarios: the only wiring of planebench's parts."""
 
 from planebench.run.interrupt import Interrupted, run_interruptibly
+from planebench.run.kept import up
 from planebench.run.listener import Listener, Silent
-from planebench.run.trial import RunOptions, cluster_config, default_folder, provide, run
+from planebench.run.trial import RunOptions, default_folder, run
 
 __all__ = [
     "Interrupted",
     "Listener",
     "RunOptions",
     "Silent",
-    "cluster_config",
     "default_folder",
-    "provide",
     "run",
     "run_interruptibly",
+    "up",
 ]

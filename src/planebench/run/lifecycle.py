@@ -70,7 +70,7 @@ class Lifecycle:
         """Create the nodes and wait until all are Ready. Raises ComponentError where they do not get so in time."""
         count = self._scenario.node_count
         limit_s = self._scenario.timeouts.nodes
-        phase = self._planner.nodes(nodes.manifests(self._scenario, self._plane))
+        phase = self._planner.nodes(list(nodes.manifests(self._scenario.nodes, self._plane)))
         with self._record.phase("nodes", None, count):
             done = await self._engine.execute(phase)
             self._demand(phase, done)

@@ -7,7 +7,6 @@ import contextlib
 import os
 import secrets
 import shutil
-import threading
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -15,13 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from planebench import __version__, binaries, units
-from planebench.binaries import Artifact, BuildProgress
-from planebench.cluster.local import ClusterConfig, LocalCluster, component_names
-from planebench.components import ClientLimits
+from planebench import __version__, units
+from planebench.binaries import Artifact
+from planebench.cluster.local import LocalCluster, component_names
 from planebench.kube.client import Client
 from planebench.load import Engine
-from planebench.model import ComponentError, ExitCode, PlanebenchError, Progress, UsageError
+from planebench.model import ExitCode, PlanebenchError, Progress, UsageError
 from planebench.observe.processes import ProcessSampler, harness_process
 from planebench.observe.scrapes import MetricsScraper
 from planebench.plan import Planner
@@ -31,8 +29,8 @@ from planebench.results.document import Status
 from planebench.run import environment, leftovers
 from planebench.run.lifecycle import Lifecycle
 from planebench.run.listener import Listener, Silent
+from planebench.run.provision import cluster_config, provide
 from planebench.run.record import Recorder
-from planebench.scenario import ClientLimits as WantedLimits
 from planebench.scenario import Scenario
 from planebench.slis.catalog import check as check_slos
 
@@ -214,40 +212,6 @@ class _Trial:
                 "start_s": cluster.timeline_s,
             }
         )
-
-
-def cluster_config(scenario: Scenario, plane: Plane, artifacts: Mapping[str, Artifact]) -> ClusterConfig:
-    """The cluster that a scenario asks for."""
-    return ClusterConfig(
-        plane=plane,
-        binaries={name: artifact.path for name, artifact in artifacts.items()},
-        flags={name: options.flags for name, options in scenario.components.items()},
-        scheduler_limits=_limits(scenario.limits.kube_scheduler),
-        controller_manager_limits=_limits(scenario.limits.kube_controller_manager),
-        timeout_s=scenario.timeouts.cluster,
-    )
-
-
-def _limits(wanted: WantedLimits | None) -> ClientLimits | None:
-    return ClientLimits(wanted.qps, wanted.burst) if wanted else None
-
-
-async def provide(names: list[str], paths: Mapping[str, Path], listener: Listener) -> dict[str, Artifact]:
-    """The components' binaries, built where they must be; a build ends when this is cancelled."""
-    stop = threading.Event()
-
-    def tell(progress: BuildProgress) -> None:
-        if stop.is_set():
-            raise ComponentError("the build was interrupted")
-        listener.building(progress)
-
-    building = asyncio.create_task(asyncio.to_thread(binaries.resolve, names, overrides=paths, on_progress=tell))
-    try:
-        return await asyncio.shield(building)
-    except asyncio.CancelledError:
-        stop.set()
-        await asyncio.wait([building])
-        raise
 
 
 @contextlib.asynccontextmanager

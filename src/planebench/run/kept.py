@@ -1,0 +1,143 @@
+"""Control planes that are kept running: started with their nodes, and described."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+
+from planebench import nodes as simulated
+from planebench.cluster import named
+from planebench.cluster.local import component_names
+from planebench.cluster.named import ClusterRecord, NamedCluster
+from planebench.kube.client import ApiError, Client
+from planebench.model import ComponentError, ComponentProcess, UsageError
+from planebench.planes import Plane, load_plane
+from planebench.run.listener import Listener
+from planebench.run.provision import cluster_config, provide
+from planebench.scenario import Scenario
+
+_POLL_S: Final = 0.1
+
+
+async def up(
+    name: str, scenario: Scenario, *, nodes: bool, components: Mapping[str, Path], listener: Listener
+) -> Path:
+    """Start a named cluster as a scenario describes it, with its nodes if they are wanted.
+
+    Returns its kubeconfig. Where this raises, nothing of the cluster is left.
+
+    Raises:
+        UsageError: one of that name is up.
+        ComponentError: it, or its nodes, did not get ready in time.
+    """
+    record = named.find(name)
+    if record is not None and record.keeper.alive:  # told before anything is built
+        raise UsageError(f"cluster {name!r} is up already; `planebench down --name {name}` ends it")
+    plane = load_plane(scenario.plane, scenario.settings)
+    cluster = await keep(name, scenario, plane, components, listener)
+    try:
+        if nodes:
+            listener.status(f"adding {scenario.node_count:,} nodes")
+            await _add_nodes(cluster, scenario, plane)
+            listener.status(f"{scenario.node_count:,} nodes Ready")
+    except BaseException:
+        await asyncio.shield(asyncio.to_thread(named.stop, name))
+        raise
+    return cluster.record.kubeconfig
+
+
+async def keep(
+    name: str, scenario: Scenario, plane: Plane, components: Mapping[str, Path], listener: Listener
+) -> NamedCluster:
+    """A named cluster as a scenario describes it, without nodes. Raises UsageError or ComponentError."""
+    artifacts = await provide(component_names(plane), components, listener)
+    versions = {artifact.name: artifact.version for artifact in artifacts.values()}
+    return await named.start(
+        name, cluster_config(scenario, plane, artifacts), versions, on_status=listener.status
+    )
+
+
+async def _add_nodes(cluster: NamedCluster, scenario: Scenario, plane: Plane) -> None:
+    async with Client(cluster.admin) as client, asyncio.TaskGroup() as group:
+        for node in simulated.manifests(scenario.nodes, plane):
+            group.create_task(client.create(node))
+    limit_s = scenario.timeouts.nodes
+    try:
+        async with asyncio.timeout(limit_s), Client(cluster.admin) as client:
+            while (ready := (await _count_nodes(client))[1]) < scenario.node_count:  # noqa: ASYNC110 (no event to wait for)
+                await asyncio.sleep(_POLL_S)
+    except TimeoutError:
+        raise ComponentError(
+            f"{ready:,} of {scenario.node_count:,} nodes Ready within {limit_s:g} s (timeouts.nodes)",
+            component="kwok",
+        ) from None
+
+
+async def _count_nodes(client: Client) -> tuple[int, int]:
+    """All nodes, and those that are Ready."""
+    items = await client.list("/api/v1/nodes", resourceVersion="0")
+    ready = sum(
+        condition["type"] == "Ready" and condition["status"] == "True"
+        for item in items
+        for condition in item.get("status", {}).get("conditions") or ()
+    )
+    return len(items), ready
+
+
+async def describe(name: str | None = None) -> list[dict[str, Any]]:
+    """Every named cluster, or one, as plain data: state, nodes, processes with their cost.
+
+    Raises UsageError where there is none of that name.
+    """
+    records = named.all_clusters()
+    if name is not None:
+        found = named.find(name)
+        if found is None:
+            known = ", ".join(record.name for record in records) or "none"
+            raise UsageError(f"there is no cluster {name!r}; there are: {known}")
+        records = [found]
+    return [await _describe(record) for record in records]
+
+
+async def _describe(record: ClusterRecord) -> dict[str, Any]:
+    state = "up" if record.keeper.alive else "failed" if record.failure else "down"
+    total: int | None = None
+    ready: int | None = None
+    if state == "up":
+        try:
+            async with Client(record.admin) as client:
+                total, ready = await _count_nodes(client)
+        except ApiError:
+            state = "not answering"
+    return {
+        "name": record.name,
+        "state": state,
+        "plane": record.plane,
+        "settings": record.settings,
+        "started_wall_s": record.started_wall_s,
+        "failure": record.failure,
+        "kubeconfig": str(record.kubeconfig),
+        "server": record.admin.url,
+        "logs": str(record.logs),
+        "versions": record.versions,
+        "nodes": total,
+        "nodes_ready": ready,
+        "processes": [_process(process) for process in record.processes],
+    }
+
+
+def _process(process: ComponentProcess) -> dict[str, Any]:
+    cpu_s: float | None = None
+    rss_bytes: int | None = None
+    try:
+        handle = psutil.Process(process.pid)
+        if handle.cmdline()[:1] == [process.argv[0]]:  # and not a later process of the same number
+            times = handle.cpu_times()
+            cpu_s, rss_bytes = round(times.user + times.system, 2), handle.memory_info().rss
+    except psutil.Error:
+        pass
+    return {"name": process.name, "pid": process.pid, "cpu_s": cpu_s, "rss_bytes": rss_bytes}
