@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -61,6 +62,16 @@ def main() -> None:
             for line in error.log_tail:
                 errors.print(f"  {_plain(line)}", soft_wrap=True, highlight=False, style="dim")
         sys.exit(error.exit_code)
+    except Exception as error:
+        if os.environ.get("PLANEBENCH_DEBUG"):
+            raise
+        errors.print(
+            f"[bold red]planebench:[/] internal error: {_plain(f'{type(error).__name__}: {error}')} "
+            "(a fault of planebench: please report it; PLANEBENCH_DEBUG=1 shows where)",
+            soft_wrap=True,
+            highlight=False,
+        )
+        sys.exit(ExitCode.BROKEN)
     except KeyboardInterrupt:
         errors.print("[bold red]planebench:[/] interrupted")
         sys.exit(ExitCode.INTERRUPTED)

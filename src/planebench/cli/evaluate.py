@@ -11,7 +11,7 @@ import typer
 from planebench import scenario, slis, verdict
 from planebench.cli.console import errors, output
 from planebench.cli.display import Display
-from planebench.cli.options import Assignments, ComponentPaths, NodeCount, component_paths, pairs, seconds
+from planebench.cli.options import Assignments, ComponentPaths, Name, NodeCount, component_paths, pairs, seconds
 from planebench.model import ExitCode, PlanebenchError
 from planebench.planes import load_plane
 from planebench.report import json, terminal
@@ -35,11 +35,17 @@ def run(
     timeout: Annotated[
         str | None, typer.Option("--timeout", metavar="DURATION", help="For the whole run, for instance 10m.")
     ] = None,
+    keep_up: Annotated[
+        bool,
+        typer.Option("--keep-up", help="Leave the control plane running afterwards, as `planebench up` does."),
+    ] = False,
+    name: Name = "default",
     component: ComponentPaths = None,
 ) -> None:
     """Evaluate a control plane: start it, run a scenario through all stages, judge, stop it.
 
-    Exit codes: 0 passed, 1 an SLO failed, 2 wrong usage or input, 3 inconclusive, 4 the run broke, 130 interrupted.
+    Exit codes: 0 passed, 1 an SLO failed, 2 wrong usage or input, 3 inconclusive, 4 the run broke,
+    130 interrupted.
     """
     from planebench import run as runs  # half a second that other commands save
 
@@ -49,7 +55,10 @@ def run(
     for warning in scenario.warnings(wanted, load_plane(wanted.plane, wanted.settings)):
         errors.print(f"warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
     options = runs.RunOptions(
-        seed=seed, components=component_paths(component), timeout_s=seconds(timeout, "--timeout")
+        seed=seed,
+        components=component_paths(component),
+        timeout_s=seconds(timeout, "--timeout"),
+        keep_up=name if keep_up else None,
     )
     folder = out or runs.default_folder(wanted)
     try:
@@ -61,6 +70,8 @@ def run(
         raise
     result = _evaluate(folder)
     output.print(terminal.render(result))
+    if keep_up:
+        errors.print(f"cluster {name!r} is up; end it with: planebench down --name {name}", highlight=False)
     raise typer.Exit(verdict.exit_code(result))
 
 

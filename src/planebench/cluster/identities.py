@@ -20,7 +20,7 @@ SIMULATOR: Final = "kwok"
 """The simulator's kubeconfig and serving certificate go by this name."""
 
 _SERVER_NAMES: Final = ("localhost", LOOPBACK)
-_FIELD_MANAGER_RULES: Final = (
+_KUBELET_RULES: Final = (
     {
         "apiGroups": [""],
         "resources": ["nodes", "nodes/status", "pods", "pods/status"],
@@ -34,7 +34,7 @@ _FIELD_MANAGER_RULES: Final = (
     },
 )
 _PRECEDENCE: Final = 700
-"""After the nodes' and before the controllers' own (kubernetes v1.37.2, apiserver/pkg/apis/flowcontrol/bootstrap)."""
+"""After the nodes' and before the controllers' own (kubernetes v1.37.2, pkg/apis/flowcontrol/bootstrap)."""
 _SEAT_SHARES: Final = 40
 """As many as the built-in level workload-high has."""
 
@@ -96,7 +96,7 @@ def objects(plane: Plane) -> list[Manifest]:
     load nor simulator takes seats of the components under test or of one another."""
     simulator = plane.simulator.user or SIMULATOR_USER
     return [
-        *_role("planebench-simulator", list(_FIELD_MANAGER_RULES), simulator.name),
+        *_role("planebench-simulator", list(_KUBELET_RULES), simulator.name),
         _binding("planebench-load", "cluster-admin", LOAD_USER),
         *_flow("planebench-load", LOAD_USER),
         *_flow("planebench-simulator", simulator.name),

@@ -68,8 +68,8 @@ class Installation:
     async def _until(self, collection: str, names: Iterable[str], condition: str) -> None:
         """One after the other, for each is large: when the last one is asked, most have long been ready."""
         for name in names:
-            while _condition(await self._client.get(f"{collection}/{name}"), condition) != "True":
-                await asyncio.sleep(_POLL_S)
+            while _condition(await self._client.get(f"{collection}/{name}"), condition) != "True":  # noqa: ASYNC110
+                await asyncio.sleep(_POLL_S)  # nothing here could be told by an event
 
     def _service(self, name: str, namespace: str) -> Manifest:
         """A name for an address outside of a cluster network: there is none."""

@@ -1,7 +1,7 @@
 """The process that keeps a named cluster: ``python -m planebench.cluster.keeper FOLDER``.
 
-It tells its starter, line by line, how far it is: ``status TEXT``, then ``ready`` or ``error "TEXT"``. SIGTERM ends
-it and all components at once.
+It tells its starter, line by line, how far it is: ``status TEXT``, then ``ready`` or ``error "TEXT"``. SIGTERM
+ends it and all components at once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,11 @@ async def keep(folder: Path) -> None:
     layout = named.layout(folder)
     with contextlib.suppress(asyncio.CancelledError):
         async with LocalCluster.start(
-            config, layout.folder, folder / "logs", time.monotonic_ns(), on_status=lambda text: tell("status", text)
+            config,
+            layout.folder,
+            folder / "logs",
+            time.monotonic_ns(),
+            on_status=lambda text: tell("status", text),
         ) as cluster:
             record = named.ClusterRecord(
                 name=served.name,
@@ -79,7 +83,7 @@ def main() -> int:
     try:
         asyncio.run(keep(Path(sys.argv[1])))
     except PlanebenchError as error:
-        tail = "".join(f"\n  {line}" for line in error.log_tail) if isinstance(error, ComponentError) else ""
+        tail = "".join(f"\n{line}" for line in error.log_tail) if isinstance(error, ComponentError) else ""
         tell("error", msgspec.json.encode(f"{error}{tail}").decode())
         return int(error.exit_code)
     return 0

@@ -1,7 +1,7 @@
 """Clusters that go on by themselves: each in a folder of its own, kept by a process of its own.
 
-The keeper (:mod:`planebench.cluster.keeper`) starts the control plane, writes ``cluster.json`` and waits. It is the
-parent of all components, so that they end with it, however it ends.
+The keeper (:mod:`planebench.cluster.keeper`) starts the control plane, writes ``cluster.json`` and waits. It is
+the parent of all components, so that they end with it, however it ends.
 """
 
 from __future__ import annotations
@@ -176,6 +176,13 @@ def all_clusters() -> list[ClusterRecord]:
     return [record for folder in folders if (record := _read(folder)) is not None]
 
 
+def demand_free(name: str) -> None:
+    """Raises UsageError where a cluster of that name is up."""
+    record = find(name)
+    if record is not None and record.keeper.alive:
+        raise UsageError(f"cluster {name!r} is up already; `planebench down --name {name}` ends it")
+
+
 def get(name: str) -> NamedCluster:
     """A cluster that is up. Raises UsageError where it is not."""
     record = find(name)
@@ -224,7 +231,11 @@ def _path(kind: type, value: Any) -> Any:
 
 
 async def start(
-    name: str, config: ClusterConfig, versions: dict[str, str], *, on_status: Callable[[str], None] = lambda _: None
+    name: str,
+    config: ClusterConfig,
+    versions: dict[str, str],
+    *,
+    on_status: Callable[[str], None] = lambda _: None,
 ) -> NamedCluster:
     """Start a cluster that goes on after this process.
 
@@ -232,10 +243,8 @@ async def start(
         UsageError: one of that name is up.
         ComponentError: it did not get ready; nothing of it is left but its logs.
     """
+    demand_free(name)
     folder = folder_of(name)
-    record = _read(folder)
-    if record is not None and record.keeper.alive:
-        raise UsageError(f"cluster {name!r} is up already; `planebench down --name {name}` ends it")
     remove(folder)
     try:
         folder.mkdir(parents=True, mode=0o700)
@@ -265,25 +274,34 @@ async def start(
         stderr=PIPE,
         start_new_session=True,
     )
-    assert process.stdout is not None and process.stderr is not None  # noqa: S101 (both are pipes)
-    error = ""
     try:
-        async for line in process.stdout:
-            kind, _, text = line.decode(errors="replace").rstrip("\n").partition(" ")
-            if kind == "status":
-                on_status(text)
-            elif kind == "ready":
-                return get(name)
-            elif kind == "error":
-                error = msgspec.json.decode(text)
-        complaint = (await process.stderr.read()).decode(errors="replace").strip()
-        await process.wait()
-        raise ComponentError(error or complaint or f"the keeper of {name} ended with {process.returncode}")
+        if not await _came_up(process, on_status):
+            await process.wait()
+            raise ComponentError(f"the keeper of {name} ended with exit status {process.returncode}")  # noqa: TRY301
+        return get(name)
     except BaseException:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
         await process.wait()
         raise
+
+
+async def _came_up(keeper: asyncio.subprocess.Process, on_status: Callable[[str], None]) -> bool:
+    """Follow what the keeper tells; False where it ends without a word. Raises ComponentError with its words."""
+    assert keeper.stdout is not None and keeper.stderr is not None  # noqa: S101 (both are pipes)
+    async for line in keeper.stdout:
+        kind, _, text = line.decode(errors="replace").rstrip("\n").partition(" ")
+        match kind:
+            case "status":
+                on_status(text)
+            case "ready":
+                return True
+            case "error":
+                message, _, tail_lines = msgspec.json.decode(text, type=str).partition("\n")
+                raise ComponentError(message, log_tail=tail_lines.splitlines())
+    if complaint := (await keeper.stderr.read()).decode(errors="replace").strip():
+        raise ComponentError(complaint.splitlines()[-1])
+    return False
 
 
 def stop(name: str) -> None:

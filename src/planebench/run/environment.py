@@ -1,4 +1,4 @@
-"""What a run ran on: machine, versions, components with their flags, and every deviation from a kubeadm cluster."""
+"""What a run ran on: machine, versions, components with their flags."""
 
 from __future__ import annotations
 

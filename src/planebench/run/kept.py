@@ -34,9 +34,7 @@ async def up(
         UsageError: one of that name is up.
         ComponentError: it, or its nodes, did not get ready in time.
     """
-    record = named.find(name)
-    if record is not None and record.keeper.alive:  # told before anything is built
-        raise UsageError(f"cluster {name!r} is up already; `planebench down --name {name}` ends it")
+    named.demand_free(name)  # before anything is built
     plane = load_plane(scenario.plane, scenario.settings)
     cluster = await keep(name, scenario, plane, components, listener)
     try:
@@ -56,9 +54,7 @@ async def keep(
     """A named cluster as a scenario describes it, without nodes. Raises UsageError or ComponentError."""
     artifacts = await provide(component_names(plane), components, listener)
     versions = {artifact.name: artifact.version for artifact in artifacts.values()}
-    return await named.start(
-        name, cluster_config(scenario, plane, artifacts), versions, on_status=listener.status
-    )
+    return await named.start(name, cluster_config(scenario, plane, artifacts), versions, on_status=listener.status)
 
 
 async def _add_nodes(cluster: NamedCluster, scenario: Scenario, plane: Plane) -> None:

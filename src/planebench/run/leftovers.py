@@ -28,7 +28,7 @@ async def find(client: Client, run_id: str, namespaces: Sequence[str]) -> list[s
 
 
 async def _resources(client: Client) -> AsyncIterator[tuple[str, str]]:
-    """``root, plural`` of everything that can be listed, aggregated APIs left out: they store nothing of their own."""
+    """``root, plural`` of everything that can be listed."""
     seen: set[str] = set()
     for root in ("/api/v1", *await _groups(client)):
         try:
@@ -37,7 +37,7 @@ async def _resources(client: Client) -> AsyncIterator[tuple[str, str]]:
             continue  # an aggregated API whose server is gone
         for item in answer["resources"]:
             name = item["name"]
-            if "/" in name or name == _EVENTS or "list" not in item["verbs"] or name in seen:
+            if "/" in name or name == _EVENTS or "list" not in (item["verbs"] or ()) or name in seen:
                 continue
             seen.add(f"{name}.{item.get('group', root)}")
             yield root, name

@@ -67,7 +67,7 @@ class Lifecycle:
         await self._prepare(self._planner.canary())
 
     async def add_nodes(self) -> None:
-        """Create the nodes and wait until all are Ready. Raises ComponentError where they do not get so in time."""
+        """Create the nodes and wait until all are Ready; ComponentError where they do not get so in time."""
         count = self._scenario.node_count
         limit_s = self._scenario.timeouts.nodes
         phase = self._planner.nodes(list(nodes.manifests(self._scenario.nodes, self._plane)))

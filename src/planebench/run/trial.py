@@ -16,7 +16,9 @@ from typing import Any, Final
 
 from planebench import __version__, units
 from planebench.binaries import Artifact
+from planebench.cluster import named
 from planebench.cluster.local import LocalCluster, component_names
+from planebench.cluster.named import NamedCluster
 from planebench.kube.client import Client
 from planebench.load import Engine
 from planebench.model import ExitCode, PlanebenchError, Progress, UsageError
@@ -48,6 +50,8 @@ class RunOptions:
     """Component -> a binary of one's own."""
     timeout_s: float | None = None
     """None: the scenario's own."""
+    keep_up: str | None = None
+    """Run on a named cluster of this name, and leave it up."""
 
 
 async def run(
@@ -64,6 +68,8 @@ async def run(
         PlanebenchError: the run ran out of its time, or no object could be created.
     """
     options, listener = options or RunOptions(), listener or Silent()
+    if options.keep_up is not None:
+        named.demand_free(options.keep_up)
     plane = load_plane(scenario.plane, scenario.settings)
     if faults := list(check_slos(scenario.slos)):
         raise UsageError("\n".join(faults))
@@ -97,6 +103,7 @@ class _Trial:
         self._folder = folder
         self._artifacts = artifacts
         self._listener = listener
+        self._keep_up = options.keep_up
         self._timeout_s = options.timeout_s or scenario.timeouts.run
         self._seed = scenario.seed if options.seed is None else options.seed
         self._run_id = f"{scenario.name.lower()[:40]}-{secrets.token_hex(4)}"
@@ -137,22 +144,34 @@ class _Trial:
             self._record.close(status, error)
 
     async def _run(self) -> None:
-        cluster_folder = self._folder.path / "cluster"
+        async with self._cluster() as cluster:
+            self._write_environment(cluster)
+            await self._alongside(cluster)
+
+    @contextlib.asynccontextmanager
+    async def _cluster(self) -> AsyncIterator[LocalCluster | NamedCluster]:
+        """A control plane of the run's own, or one that stays."""
+        config = cluster_config(self._scenario, self._plane, self._artifacts)
+        if self._keep_up is not None:
+            versions = {artifact.name: artifact.version for artifact in self._artifacts.values()}
+            cluster = await named.start(self._keep_up, config, versions, on_status=self._listener.status)
+            try:
+                yield cluster
+            finally:
+                for log in cluster.record.logs.iterdir():
+                    shutil.copyfile(log, self._folder.logs / log.name)
+            return
+        folder = self._folder.path / "cluster"
         try:
             async with LocalCluster.start(
-                cluster_config(self._scenario, self._plane, self._artifacts),
-                cluster_folder,
-                self._folder.logs,
-                self._t0_ns,
-                on_status=self._listener.status,
-            ) as cluster:
-                self._write_environment(cluster)
-                await self._alongside(cluster)
+                config, folder, self._folder.logs, self._t0_ns, on_status=self._listener.status
+            ) as own:
+                yield own
         finally:
             # Keys and data of a control plane that is gone are of no use to anyone.
-            shutil.rmtree(cluster_folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
-    async def _alongside(self, cluster: LocalCluster) -> None:
+    async def _alongside(self, cluster: LocalCluster | NamedCluster) -> None:
         """The lifecycle; it ends at once when a component does."""
         going_on = asyncio.create_task(self._measure(cluster), name="lifecycle")
         failing = asyncio.create_task(cluster.failure(), name="supervision")
@@ -166,7 +185,7 @@ class _Trial:
             going_on.cancel()
             await asyncio.gather(going_on, failing, return_exceptions=True)
 
-    async def _measure(self, cluster: LocalCluster) -> None:
+    async def _measure(self, cluster: LocalCluster | NamedCluster) -> None:
         listener = self._listener
         planner = Planner(self._scenario, self._plane, run_id=self._run_id, seed=self._seed)
         scraper = MetricsScraper(lambda: cluster.processes, self._folder.scrapes, self._t0_ns)
@@ -189,7 +208,7 @@ class _Trial:
             self._folder.write_leftovers(await leftovers.find(client, self._run_id, self._scenario.namespaces))
 
     @contextlib.asynccontextmanager
-    async def _sampling(self, cluster: LocalCluster, engine: Engine) -> AsyncIterator[None]:
+    async def _sampling(self, cluster: LocalCluster | NamedCluster, engine: Engine) -> AsyncIterator[None]:
         own = [harness_process("planebench", os.getpid()), harness_process("load-engine", engine.pid)]
         sampler = ProcessSampler(lambda: [*cluster.processes, *own], self._folder.raw / "samples.csv", self._t0_ns)
         self._sampler = sampler
@@ -200,10 +219,10 @@ class _Trial:
         self._listener.progress(progress)
         self._listener.processes(self._sampler.newest, self._sampler.cpu_cores)
 
-    def _write_environment(self, cluster: LocalCluster) -> None:
+    def _write_environment(self, cluster: LocalCluster | NamedCluster) -> None:
         self._folder.write_environment(
             {
-                "machine": environment.machine(cluster.layout.etcd_data),
+                "machine": environment.machine(cluster.etcd_data),
                 "harness": environment.harness(),
                 "components": environment.components(self._artifacts.values()),
                 "processes": environment.processes(cluster.processes),
