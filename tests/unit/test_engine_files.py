@@ -155,3 +155,49 @@ def test_damaged_beyond_the_last_row(tmp_path: Path) -> None:
     (tmp_path / "raw" / "engine" / "layout.json").write_text("{")
     with pytest.raises(PlanebenchError, match="damaged"):
         convert(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("layout.json", b"{}"),
+        ("layout.json", b'{"byteorder": "little", "tables": {}}'),
+        ("strings.jsonl", b'no json\n"creation"\n'),
+        ("objects.jsonl", b"[1, 2]\n"),
+        ("objects.jsonl", b"{\n"),
+        ("phases.jsonl", b"{}\n"),
+        ("phases.jsonl", b'{"phase": 9, "start_ns": 0}\n'),
+        ("phase-0.json", b"{"),
+        ("phase-0.json", b"{}"),
+        ("phase-0.json", b"\xff"),
+        ("requests.bin", None),
+        ("milestones.bin", None),
+        ("strings.jsonl", None),
+        ("phase-0.json", None),
+        ("requests.bin", b"\x7f" * 8 * 10),
+    ],
+)
+def test_whatever_is_damaged_is_named(tmp_path: Path, name: str, content: bytes | None) -> None:
+    write(tmp_path)
+    path = tmp_path / "raw" / "engine" / name
+    if content is None:
+        path.unlink()
+    elif name == "requests.bin":  # a row of the phase whose operation does not exist
+        path.write_bytes(bytes(8) + content[8:])
+    else:
+        path.write_bytes(content)
+    with pytest.raises(PlanebenchError, match=r"raw/engine: the load engine's files are damaged: .") as raised:
+        convert(tmp_path)
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "raw" / "requests.parquet").exists(), "all tables or none"
+    assert (tmp_path / "raw" / "engine").exists()
+
+
+def test_files_may_be_kept(tmp_path: Path) -> None:
+    write(tmp_path)
+    convert(tmp_path, keep=True)
+    assert (tmp_path / "raw" / "engine" / "layout.json").exists()
+    before = rows(tmp_path, "requests")
+    convert(tmp_path)
+    assert rows(tmp_path, "requests") == before
+    assert not (tmp_path / "raw" / "engine").exists()
