@@ -111,7 +111,9 @@ def _matters(doubt: Doubt, slo: SLO, figure: Figure) -> bool:
 
 
 def _why_missed(figure: Figure) -> str:
-    return f"{figure.missing:,} of {figure.n:,} never came" if figure.missing else figure.note
+    if not figure.missing:
+        return figure.note
+    return f"{figure.missing:,} of {figure.n:,} {'never came' if figure.all_must_come else 'failed'}"
 
 
 def _caution(slo: SLO, figure: Figure) -> str:

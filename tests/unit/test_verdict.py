@@ -80,8 +80,10 @@ def test_no_data_is_never_a_pass(figure: Figure | None) -> None:
 
 
 def test_a_percentile_among_the_missing_is_larger_than_every_bound() -> None:
-    found = judge(p99("1h"), seconds(math.inf, n=100, missing=2))
-    assert (found.verdict, found.reason, found.value) == (FAIL, "2 of 100 never came", None)
+    requests = judge(p99("1h"), seconds(math.inf, n=100, missing=2))
+    assert (requests.verdict, requests.reason, requests.value) == (FAIL, "2 of 100 failed", None)
+    objects = judge(p99("1h"), seconds(math.inf, n=100, missing=2, all_must_come=True))
+    assert (objects.verdict, objects.reason, objects.value) == (FAIL, "2 of 100 never came", None)
 
 
 def test_one_lost_object_fails_an_upper_bound() -> None:

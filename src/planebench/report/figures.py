@@ -36,11 +36,11 @@ def number(value: float) -> str:
 
 def count(value: float) -> str:
     """A count in at most five signs: ``12``, ``9,999``, ``52.1k``, ``1.3M``."""
-    for limit, scale, suffix in ((10_000, 1, ""), (1_000_000, 1_000, "k"), (1_000_000_000, 1_000_000, "M")):
-        if value < limit:
-            scaled = value / scale
-            return f"{round(value):,}" if scale == 1 else f"{scaled:.{1 if scaled < 99.95 else 0}f}{suffix}"
-    return f"{value / 1e9:.1f}G"
+    if value < 10_000:
+        return f"{round(value):,}"
+    scale, suffix = (1e3, "k") if value < 1e6 else (1e6, "M") if value < 1e9 else (1e9, "G")
+    scaled = value / scale
+    return f"{scaled:.{1 if scaled < 99.95 else 0}f}{suffix}"
 
 
 def rate(per_s: float) -> str:
