@@ -31,6 +31,7 @@ class Row(_Part):
     title: str
     """In words, within its stage or component."""
     unit: Unit
+    """Of every figure but rate_per_s: s, /s, share (1 is 100%), bytes, count or ratio."""
     part_of: str = ""
     """Id of the indicator that this one is a part of, by kind, resource, change or watch; empty: of none."""
     n: int = 0
@@ -44,14 +45,17 @@ class Row(_Part):
     p50: float | None = None
     """Nearest rank, like the others. None with n above 0: among the missing."""
     p90: float | None = None
+    """The 90th percentile."""
     p99: float | None = None
+    """The 99th percentile."""
     max: float | None = None
+    """The largest value; of a component's histogram, the end of the highest bucket that holds any."""
     p99_low: float | None = None
     """From a component's histogram: the bucket that holds the 99th percentile starts here."""
     p99_high: float | None = None
     """And it ends here; None: it is the last one, without an end."""
     value: float | None = None
-    """Of an indicator that is a single value."""
+    """Of an indicator that is a single value; of a component's histogram, the mean."""
     rate_per_s: float | None = None
     """Successes per second, from the first due to the last success."""
     errors: int | None = None
@@ -59,30 +63,39 @@ class Row(_Part):
     simulated: bool = False
     """Played by the simulator: no work of the control plane alone."""
     notes: tuple[str, ...] = ()
+    """What one has to know to read it."""
 
 
 class StageResult(_Part):
     """A lifecycle stage's indicators."""
 
     stage: Stage
+    """Its name."""
     rows: tuple[Row, ...]
+    """Its indicators; empty where the run did not come so far."""
 
 
 class SLOResult(_Part):
     """A demand, and whether it is met."""
 
     sli: str
+    """The indicator's id."""
     percentile: float | None
     """None: the indicator is a single value."""
     at_most: float | None
+    """Its upper bound, inclusive."""
     at_least: float | None
+    """Its lower bound, inclusive."""
     unit: Unit
     """Of the bounds and of the value."""
     value: float | None
     """None: there is no data, or (with n above 0) the percentile falls among the missing."""
     n: int
+    """How many values there should be: missing ones count."""
     missing: int = 0
+    """How many never came."""
     verdict: Judgement
+    """PASS, FAIL or INCONCLUSIVE."""
     reason: str
     """In one line, with what to do where that is known."""
 
@@ -91,12 +104,15 @@ class Finding(_Part):
     """One check of whether the measurement can be trusted."""
 
     name: str
+    """Its id."""
     title: str
+    """What is to be so."""
     value: str
     """What was found, for people."""
     bound: str
     """What was to be found."""
     ok: bool
+    """Whether it is so."""
     affects: str
     """What it makes inconclusive when it is not ok: ``run``, a stage, or nothing (it is told only)."""
     action: str = ""
@@ -107,9 +123,13 @@ class Component(_Part):
     """A component's cost and its own figures; a component may have several processes."""
 
     name: str
+    """As in the catalogue of components; planebench for the harness."""
     title: str
+    """In words."""
     role: Role
+    """subject: under test; simulator: plays the nodes; harness: planebench itself."""
     processes: tuple[str, ...]
+    """Their names."""
     cpu_s: float | None
     """User and system, of all its processes since their start; None: never sampled."""
     cpu_by_stage_s: Mapping[str, float] = Field(default_factory=dict)
@@ -125,29 +145,41 @@ class Component(_Part):
     latency: Row | None = None
     """The figure that stands for it in the summary."""
     metrics: tuple[Row, ...] = ()
+    """Its own figures, from its metrics over all stages."""
     restarted: bool = False
+    """One of its processes started anew during the run."""
 
 
 class PhaseResult(_Part):
     """A phase as it was."""
 
     name: str
+    """A change's phase has the change's name."""
     stage: Stage | None
+    """None: preparation."""
     start_s: float
+    """Since the run's start."""
     duration_s: float
+    """With the wait for what it set going."""
     completed: bool
+    """False: ended by its time limit, an error or an interruption."""
     planned: int
+    """How many operations, or objects, it was to handle."""
 
 
 class Counts(_Part):
     """What became of the workload's objects."""
 
     planned: int
+    """Objects of the scenario's workload."""
     created: int
     """Creations that were answered with success."""
     scheduled: int
+    """Objects whose pod got a node."""
     up: int
+    """Objects that came up."""
     deleted: int
+    """Objects whose end was seen."""
     failed: int
     """Objects with a terminal failure before their deletion."""
     leftovers: int | None
@@ -158,27 +190,39 @@ class ErrorCount(_Part):
     """Requests that failed alike."""
 
     phase: str
+    """The phase that they belong to."""
     verb: str
+    """As in Kubernetes' metrics."""
     resource: str
+    """Plural, with its group."""
     error: str
+    """The API server's reason, or what became of the connection."""
     count: int
+    """How many."""
 
 
 class Lateness(_Part):
     """How late requests of a stage were sent, against their plan."""
 
     stage: str
+    """The stage."""
     n: int
+    """Requests that were sent."""
     never_sent: int
+    """Requests that were not: the run or their time ended before."""
     p50_s: float | None
+    """Median of sent minus due; None: none was sent."""
     p99_s: float | None
+    """Its 99th percentile."""
     max_s: float | None
+    """The latest."""
 
 
 class Harness(_Part):
     """How well planebench itself worked."""
 
     lateness: tuple[Lateness, ...] = ()
+    """By stage."""
     engine: Mapping[str, Any] = Field(default_factory=dict)
     """The load engine's own health report."""
 
@@ -187,14 +231,23 @@ class Result(_Part):
     """What a run has found."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
+    """Rises when a field changes its meaning or goes; new fields do not raise it."""
     run_id: str
+    """Every object of the run carries it in the label planebench.dev/run."""
     planebench_version: str
+    """Which planebench made the analysis."""
     scenario: str
+    """The scenario's name."""
     plane: str
+    """The plane's name."""
     seed: int
+    """The seed that the run used."""
     started_wall: str
+    """When the run started, ISO 8601."""
     duration_s: float
+    """From its start to its end, without builds."""
     status: Status
+    """completed; broken; interrupted; running: it goes on, or was killed."""
     error: str | None = None
     """Why the run broke."""
     verdict: Judgement | None
@@ -202,15 +255,23 @@ class Result(_Part):
     reason: str
     """The verdict in one line."""
     validity: tuple[Finding, ...]
+    """Whether the measurement can be trusted."""
     slos: tuple[SLOResult, ...]
+    """The scenario's demands, in its order."""
     preparation: tuple[Row, ...]
     """Before the stages: the nodes."""
     stages: tuple[StageResult, ...]
+    """All five, in their order."""
     components: tuple[Component, ...]
+    """Subjects first, then the simulator and the harness."""
     phases: tuple[PhaseResult, ...]
+    """In the order in which they ended."""
     counts: Counts
+    """The workload's objects."""
     errors: tuple[ErrorCount, ...] = ()
+    """Requests that failed for good, the most frequent kinds first; at most 50 kinds."""
     harness: Harness = Harness()
+    """planebench itself."""
     limits: tuple[str, ...] = ()
     """Limits by design that bound the figures."""
     unfaithful: tuple[str, ...] = ()
