@@ -112,7 +112,7 @@ def test_the_built_in_scenarios_demand_what_there_is(name: str) -> None:
         ),
         (
             "sli: management.change, percentile: 50, max: 1s",
-            "slos[0].sli: management.change has parts only (change), for instance management.change.patch",
+            "slos[0].sli: management.change has parts only (change, kind), for instance management.change.patch",
         ),
     ],
 )

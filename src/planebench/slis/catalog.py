@@ -219,7 +219,7 @@ _DEFINITIONS: Final = (
         "from a change due to the receipt that shows its effect, as the plane names it: a new revision at the "
         "object or its pod, the object's end, or a successor (another UID of the same number) that is up",
         f"{REQUESTS}, {RECEIPTS}",
-        parts="change",
+        parts="change, kind",
         only_parts=True,
     ),
     # --- monitoring
@@ -307,7 +307,8 @@ _DEFINITIONS: Final = (
         "all of it gone",
         "s",
         Stage.CLEANUP,
-        "from a deletion due to the last DELETED event of the object and of all that it had given rise to",
+        "from a deletion due to the last DELETED event of the object and of all that it had given rise to, where "
+        "the plane watches more than the object itself",
         f"{REQUESTS}, {RECEIPTS}",
     ),
     Definition(
