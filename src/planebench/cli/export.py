@@ -33,8 +33,8 @@ def export(
         Format,
         typer.Option(
             "--format",
-            help="json: the whole result; junit: a test case for each SLO and validity check; markdown: for a pull "
-            "request; openmetrics: for a time series of runs; parquet: raw data and figures as tables.",
+            help="json: the whole result; junit: a test case for each SLO and validity check; markdown: for a "
+            "pull request; openmetrics: for a time series of runs; parquet: raw data and figures as tables.",
         ),
     ],
     out: Annotated[

@@ -1,9 +1,9 @@
 """From trials to words: which figures differ, by how much, how sure.
 
 A difference is **shown** where three things hold: Holm's adjusted p is at most alpha (it is no chance find among
-so many figures), the bootstrap interval of the ratio does not contain 1, and the ratio is beyond both the practical
-margin and, where it was measured, the noise floor. Otherwise there is *no difference shown*, which does not say
-that there is none; where even the greatest difference could not be shown, there are *too few trials*.
+so many figures), the bootstrap interval of the ratio does not contain 1, and the ratio is beyond both the
+practical margin and, where it was measured, the noise floor. Otherwise there is *no difference shown*, which does
+not say that there is none; where even the greatest difference could not be shown, there are *too few trials*.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import median, median_low
 from typing import Final
 
 import numpy as np
@@ -78,8 +79,8 @@ def compare(
     floors = _floors(noise, names, settings.seed)
     drafts = [_Draft.of(baseline, candidate, names, settings) for candidate in candidates]
     # One family: p is adjusted over all figures of all candidates.
-    family = sum(int(draft.testable.sum()) for draft in drafts)
-    adjusted = iter(statistics.holm(np.concatenate([draft.p[draft.testable] for draft in drafts])))
+    adjusted = iter(statistics.holm(np.concatenate([draft.p[draft.differs] for draft in drafts])).tolist())
+    family = sum(int(draft.differs.sum()) for draft in drafts)
     first = baseline.trials[0].setup
     return Comparisons(
         planebench_version=__version__,
@@ -94,7 +95,7 @@ def compare(
         family=family,
         noise_from=_side(noise) if noise else None,
         comparisons=tuple(
-            draft.finished([next(adjusted) if tested else None for tested in draft.testable], family, floors)
+            draft.finished([next(adjusted) if differs else None for differs in draft.differs], family, floors)
             for draft in drafts
         ),
     )
@@ -145,8 +146,9 @@ class _Draft:
     low: statistics.Logs
     high: statistics.Logs
     p: statistics.Logs
-    testable: np.ndarray[tuple[int], np.dtype[np.bool_]]
-    """Figures that differ at all, where there are trials enough for one figure."""
+    """1 where there are too few trials for a single figure."""
+    differs: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    """Figures whose values are not all the same: the others cannot differ, and count for nothing."""
     unpaired: int
     """How many trials have no partner."""
 
@@ -159,15 +161,14 @@ class _Draft:
         reasons = {name: reason for name in wanted if (reason := _why_not_both(baseline, candidate, name))}
         names = tuple(name for name in wanted if name not in reasons)
         a, b = _logs(baseline.trials, names), _logs(candidate.trials, names)
-        nothing = np.full(len(names), math.nan)
-        low, high, p = nothing, nothing, nothing
-        enough = _enough(baseline, candidate, settings)
-        if enough and names:
+        low = high = np.full(len(names), math.nan)
+        p = np.ones(len(names))
+        if names and _enough(baseline, candidate, settings):
             low, high = statistics.interval(
                 a, b, paired=settings.paired, resamples=settings.resamples, seed=settings.seed
             )
             p = statistics.p_values(a, b, paired=settings.paired, seed=settings.seed)
-        differ = np.array(
+        differs = np.array(
             [len({trial.figures[name].value for trial in both}) > 1 for name in names], dtype=np.bool_
         )
         return cls(
@@ -180,7 +181,7 @@ class _Draft:
             low=low,
             high=high,
             p=p,
-            testable=differ & enough,
+            differs=differs,
             unpaired=unpaired,
         )
 
@@ -197,7 +198,9 @@ class _Draft:
         return Comparison(
             baseline=_side(self.baseline),
             candidate=_side(self.candidate),
-            differences=_notes_of(differences(before.settings, after.settings)),
+            differences=_notes_of(
+                (*differences(before.load, after.load), *differences(before.settings, after.settings))
+            ),
             other_machine=_notes_of(differences(before.machine, after.machine)),
             notes=tuple(self._notes()),
             figures=tuple(
@@ -219,7 +222,8 @@ class _Draft:
         least = max(margin, floor or 0.0)
         ratio, low, high = (float(array[number]) for array in (self.ratio, self.low, self.high))
         word, note = Word.NO_DIFFERENCE, ""
-        if math.isnan(low) or (adjusted is not None and self.least_p * family > self.settings.alpha):
+        tested = not math.isnan(low)
+        if not tested or (adjusted is not None and self.least_p * family > self.settings.alpha):
             word = Word.TOO_FEW
         elif adjusted is not None and adjusted <= self.settings.alpha and (low > 0 or high < 0):
             if abs(ratio) <= least:
@@ -244,8 +248,8 @@ class _Draft:
             ratio=_finite(statistics.ratio(ratio)),
             low=_ratio(low),
             high=_ratio(high),
-            p=_finite(float(self.p[number])),
-            p_adjusted=adjusted,
+            p=float(self.p[number]) if tested else None,
+            p_adjusted=adjusted if tested else None,
             noise=None if floor is None else _finite(statistics.ratio(floor)),
             least=_finite(statistics.ratio(least)),
             word=word,
@@ -258,8 +262,8 @@ class _Draft:
         seeds = [sorted(trial.seed for trial in group.trials) for group in (self.baseline, self.candidate)]
         if seeds[0] != seeds[1] and set(seeds[0]) != set(seeds[1]):
             notes.append(
-                f"seeds differ ({_listed(seeds[0])}; {_listed(seeds[1])}): arrivals, changes and reads were not the "
-                "same on both sides"
+                f"seeds differ ({_listed(seeds[0])}; {_listed(seeds[1])}): arrivals, changes and reads were not "
+                "the same on both sides"
             )
         if self.unpaired:
             notes.append(f"{self.unpaired} trials have no partner and are left out")
@@ -329,8 +333,10 @@ def _doubt(figures: Sequence[Figure], ratio: float, baseline: float) -> str:
 
 
 def _median(figures: Sequence[Figure]) -> float:
-    """The lower median: a trial's value, never one between two trials."""
-    return sorted(figure.value for figure in figures)[(len(figures) - 1) // 2]
+    """The median; where it would lie between a value and what never came, the value."""
+    values = [figure.value for figure in figures]
+    middle = median(values)
+    return middle if math.isfinite(middle) else median_low(values)
 
 
 def _finite(number: float) -> float | None:

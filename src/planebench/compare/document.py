@@ -114,7 +114,7 @@ class Comparison(_Part):
     baseline: Side
     candidate: Side
     differences: tuple[DifferenceNote, ...]
-    """Of settings and binaries: what may have caused what is shown."""
+    """Of load, settings and binaries: what may have caused what is shown."""
     other_machine: tuple[DifferenceNote, ...] = ()
     """The machines differ: what is shown may be their doing."""
     notes: tuple[str, ...] = ()
@@ -143,7 +143,7 @@ class Comparisons(_Part):
     seed: int
     """Of the bootstrap's random numbers."""
     family: int
-    """How many figures were tested; p is adjusted for so many."""
+    """How many figures differ at all, over all comparisons; p is adjusted for so many."""
     noise_from: Side | None = None
     comparisons: tuple[Comparison, ...]
 

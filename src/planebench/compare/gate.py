@@ -45,11 +45,10 @@ def _unclear(one: Comparison, any_machine: bool) -> Iterator[str]:
     for run in one.candidate.left_out:
         if run.kind != "void":
             yield f"a run of the candidate cannot be used: {run.reason}"
-    few = [figure for figure in one.figures if figure.word is Word.TOO_FEW]
-    if few:
+    if any(figure.word is Word.TOO_FEW for figure in one.figures):
         yield (
             f"too few trials ({len(one.baseline.trials)} and {len(one.candidate.trials)}): it takes "
-            f"{one.trials_needed} on each side to show a difference of {len(few)} figures"
+            f"{one.trials_needed} on each side"
         )
     for item in one.not_compared:
         yield f"{item.figure} cannot be compared: {item.reason}"

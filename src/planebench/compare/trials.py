@@ -102,7 +102,7 @@ def group(name: str, folders: Iterable[tuple[int, Path]], *, doubtful: bool = Fa
     if not trials:
         others = f" (and {len(left_out) - 1} more)" if len(left_out) > 1 else ""
         raise NothingToCompareError(f"{name}: no run can be compared: {left_out[0].reason}{others}")
-    _check_distinct(trials)
+    check_distinct(trials)
     return Group(name, tuple(trials), tuple(left_out))
 
 
@@ -126,23 +126,12 @@ def check_alike(group: Group) -> None:
                 )
 
 
-def check_comparable(baseline: Group, candidate: Group) -> None:
-    """Whether the same was asked of both sides, by different runs.
+def check_distinct(trials: Sequence[Trial]) -> None:
+    """Whether every trial is a run of its own.
 
     Raises:
-        UsageError: scenarios, planes or loads differ, or a run is on both sides.
+        UsageError: a run is there twice.
     """
-    _check_distinct([*baseline.trials, *candidate.trials])
-    found = differences(baseline.trials[0].setup.load, candidate.trials[0].setup.load)
-    if found:
-        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        raise UsageError(
-            f"{candidate.name}: is of another load than {baseline.name} ({found[0]}{more}); "
-            "run one scenario on both, or give --anyway"
-        )
-
-
-def _check_distinct(trials: Sequence[Trial]) -> None:
     seen: dict[str, str] = {}
     for trial in trials:
         if trial.run_id in seen:
@@ -151,6 +140,21 @@ def _check_distinct(trials: Sequence[Trial]) -> None:
                 "every trial is a run of its own"
             )
         seen[trial.run_id] = trial.name
+
+
+def check_same_load(baseline: Group, candidate: Group) -> None:
+    """Whether the same was asked of both sides.
+
+    Raises:
+        UsageError: scenarios, planes or loads differ.
+    """
+    found = differences(baseline.trials[0].setup.load, candidate.trials[0].setup.load)
+    if found:
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        raise UsageError(
+            f"{candidate.name}: is of another load than {baseline.name} ({found[0]}{more}); "
+            "run one scenario on both, or give --anyway"
+        )
 
 
 def _read(path: Path, block: int, *, doubtful: bool) -> Trial | LeftOut:

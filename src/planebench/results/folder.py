@@ -236,14 +236,7 @@ class RunFolder:
         return self._json(path) if path.exists() else {}
 
     def _json(self, path: Path, kind: type = dict) -> Any:
-        content = _read(path)
-        try:
-            found = json.loads(content)
-        except ValueError as error:
-            raise PlanebenchError(f"{path}: is truncated or damaged: {error}") from None
-        if not isinstance(found, kind):
-            raise PlanebenchError(f"{path}: is damaged: it holds no {'list' if kind is list else 'object'}")
-        return found
+        return read_json(path, kind)
 
     def _validated(self, model: type[_Document], path: Path) -> _Document:
         content = _read(path)
@@ -262,6 +255,22 @@ def write_text(path: Path, text: str) -> None:
     except OSError as error:
         aside.unlink(missing_ok=True)
         raise PlanebenchError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def read_json(path: Path, kind: type = dict) -> Any:
+    """What a JSON file holds: an object, or of another ``kind``.
+
+    Raises:
+        PlanebenchError: it is missing or damaged; names it.
+    """
+    content = _read(path)
+    try:
+        found = json.loads(content)
+    except ValueError as error:
+        raise PlanebenchError(f"{path}: is truncated or damaged: {error}") from None
+    if not isinstance(found, kind):
+        raise PlanebenchError(f"{path}: is damaged: it holds no {'list' if kind is list else 'object'}")
+    return found
 
 
 def write_json(path: Path, content: Any) -> None:
