@@ -274,6 +274,18 @@ def test_a_restart_is_in_effect_when_a_successor_is_up(of_machines: Result) -> N
     assert (row.n, row.missing) == (1, 0)
 
 
+def test_a_stop_is_in_effect_when_the_instance_is_gone(tmp_path: Path) -> None:
+    """And a start when another one is up."""
+    run = machines()
+    run.overrides = {"lifecycle.management": "{stop: {share: 50%, rate: 5/s}, start: {share: 100%, rate: 5/s}}"}
+    asked = [request for request in run.requests if request["phase"] == "restart"]
+    run.requests = [request for request in run.requests if request["stage"] != Stage.MANAGEMENT]
+    run.requests += [request | {"phase": name} for request in asked for name in ("stop", "start")]
+    rows = evaluate(run, tmp_path).rows()
+    assert told(rows["management.change.stop"]) == pytest.approx((0.5,) * 4)
+    assert told(rows["management.change.start"]) == pytest.approx((2.0,) * 4)
+
+
 def test_all_that_an_object_gave_rise_to_is_gone(of_machines: Result) -> None:
     rows = of_machines.rows()
     vmi, vm = [0.3] * 8, [0.4] * 2
@@ -405,6 +417,23 @@ def test_empty_nodes_are_places(tmp_path: Path) -> None:
     run, truth = pods(overrides={"nodes[0].count": "6"})
     row = evaluate(run, tmp_path).rows()["scheduling.distribution"]
     assert told(row) == ranked([*truth.nodes.values(), 0, 0])
+
+
+def test_no_node_that_takes_pods(tmp_path: Path) -> None:
+    taint = "[{name: control, count: 2, taints: [{key: a, effect: NoExecute}]}]"
+    run, _ = pods(count=20, overrides={"nodes": taint})
+    for item in run.objects:
+        item["node"] = ""
+    assert "scheduling.distribution" not in evaluate(run, tmp_path).rows()
+
+
+def test_nodes_that_were_watched_only(tmp_path: Path) -> None:
+    """Whoever has created them: they are to be ready."""
+    run, _ = pods(count=20)
+    run.reach(run.object("nodes", -1, "node-000000"), added=1, ready=2)
+    result = evaluate(run, tmp_path)
+    assert result.preparation == ()
+    assert result.rows()["monitoring.node_health"].value == 0.25
 
 
 def test_no_pod_was_bound(tmp_path: Path) -> None:
