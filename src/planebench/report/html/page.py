@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +37,8 @@ _BOKEH: Final = Resources(mode="absolute", components=["bokeh"])
 """Its script, as its package ships it: the core alone."""
 MOST_LINES: Final = 8
 """In one chart: more cannot be told apart."""
+FEW: Final = "no finite 95% upper bound"
+"""A note that says so becomes a badge."""
 SHADES: Final = 3
 """Of a lane's colour, one after the other."""
 _SHADES: Final = tuple(cividis(9))
@@ -172,13 +174,14 @@ def _stage(
         sample = indicator.sample if indicator else None
         drawn = curve(sample) if sample and row.unit == "s" else None
         if sample and drawn:
-            lines.append(charts.Line(row, drawn, sample, tuple(slos.get(row.sli, ())), len(lines) % MOST_LINES))
+            lines.append(charts.Line(row, drawn, sample, tuple(slos.get(row.sli, ()))))
+    groups = _groups(lines)
     return StageView(
         name=name,
         rows=first,
         parts=tuple(row for row in rows if row not in first),
-        curves=tuple(_curves(name, lines, made)),
-        bars=tuple(_bars(lines, made)),
+        curves=tuple(_curves(name, groups, made)),
+        bars=tuple(_bars([line for group in groups for line in group], made)),
     )
 
 
@@ -191,8 +194,8 @@ def _is_first(row: Row, slos: Mapping[str, Sequence[SLOResult]]) -> bool:
     return not row.part_of or (row.part_of in _ALONE and row.sli.count(".") == 2)
 
 
-def _curves(name: str, lines: Sequence[charts.Line], made: _Charts) -> Iterable[Curves]:
-    for number, group in enumerate(_groups(lines)):
+def _curves(name: str, groups: Sequence[Sequence[charts.Line]], made: _Charts) -> Iterable[Curves]:
+    for number, group in enumerate(groups):
         element = f"chart-curves-{name}-{number}"
         logarithmic = all(line.sample.values[0] > 0 for line in group)
         made.add(charts.curves(element, group, logarithmic=logarithmic))
@@ -212,11 +215,15 @@ def _curves(name: str, lines: Sequence[charts.Line], made: _Charts) -> Iterable[
 
 def _groups(lines: Sequence[charts.Line]) -> list[list[charts.Line]]:
     """What goes into one chart: steps between milestones apart, and what needs a linear axis apart."""
-    groups: dict[tuple[bool, bool, int], list[charts.Line]] = {}
-    for place, line in enumerate(lines):
-        key = (line.row.part_of == "management.transition", bool(line.sample.values[0] <= 0), place // MOST_LINES)
+    groups: dict[tuple[bool, bool], list[charts.Line]] = {}
+    for line in lines:
+        key = (line.row.part_of == "management.transition", bool(line.sample.values[0] <= 0))
         groups.setdefault(key, []).append(line)
-    return [groups[key] for key in sorted(groups)]
+    return [
+        [replace(line, place=place) for place, line in enumerate(groups[key][start : start + MOST_LINES])]
+        for key in sorted(groups)
+        for start in range(0, len(groups[key]), MOST_LINES)
+    ]
 
 
 def _chip(line: charts.Line) -> Chip:
@@ -321,10 +328,12 @@ def _environment() -> jinja2.Environment:
         "bound": figures.bound,
         "percentile": lambda amount, row: figures.percentile(row, amount),
         "words": lambda key: re.sub(r"_(s|bytes)$", "", str(key)).replace("_", " "),
+        "remarks": lambda notes: [note for note in notes if FEW not in note],
         "slug": lambda text: "".join(sign if sign.isalnum() else "-" for sign in str(text)),
         "own": lambda sli, component: terms.metric(component, sli),
     }
     environment.globals |= {
+        "few": lambda notes: any(FEW in note for note in notes),
         "definition": find,
         "demand": charts.demand,
         "gauge": gauge,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from planebench.slis.metrics import Metric, figures_of
+from planebench.stats import least_n
 
 TERMS: Final[dict[str, tuple[str, str]]] = {
     "n": (
@@ -17,6 +18,11 @@ TERMS: Final[dict[str, tuple[str, str]]] = {
         "Nearest rank: the smallest measured value that so many percent of all n are not above. Never a value in "
         "between. Where the rank falls among the missing, what is known of those is told: more than a time, "
         "failed, or never.",
+    ),
+    "few": (
+        "few values",
+        f"p99 of fewer than {least_n(99)} values has no finite 95% upper bound: the true one may be larger than "
+        "every value that was measured.",
     ),
     "rate": ("per second", "Successes per second, from the first due to the last success. Unit: 1/s."),
     "failed": (

@@ -43,7 +43,8 @@ class Line:
     curve: Curve
     sample: Sample
     slos: tuple[SLOResult, ...]
-    place: int
+    place: int = 0
+    """Its number in its chart."""
 
 
 def curves(element: str, lines: Sequence[Line], *, logarithmic: bool) -> Chart:
@@ -52,7 +53,7 @@ def curves(element: str, lines: Sequence[Line], *, logarithmic: bool) -> Chart:
     end = max(line.curve.end for line in lines)
     plot = new_figure(
         290,
-        x_range=between(0, end),
+        x_range=between(0, end + 0.02 * end),
         y_range=between(low_s, high_s),
         y_axis_type="log" if logarithmic else "linear",
     )
@@ -255,8 +256,9 @@ def _ends(found: Histogram) -> tuple[Values, Values, tuple[float, float]]:
         left, right = np.array([low - half]), np.array([low + half])
         return left, right, (low - 10 * half, low + 10 * half)
     if found.logarithmic:
-        return left, right, (low / 1.12, high * 1.12)
-    margin = (high - low) * 0.03
+        room = (high / low) ** 0.06
+        return left, right, (low / room, high * room)
+    margin = (high - low) * 0.06
     return left, right, (low - margin, high + margin)
 
 
