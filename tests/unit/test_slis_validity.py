@@ -288,6 +288,7 @@ def test_a_run_that_broke_before_its_first_stage(tmp_path: Path) -> None:
         "leftovers": None,
     }
     assert result.reason == ("not so: the run came to its end (broken: kube-apiserver was not ready within 2m)")
+    assert {slo.reason for slo in result.slos} == {"the run did not come to its end (broken)"}
 
 
 def test_a_miss_in_a_broken_run_is_none(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ _ALONE = ("management.transition", "management.change")
 def duration(seconds: float) -> str:
     """``0.85ms``, ``12.3ms``, ``1.23s``, ``62.1s``, ``1,250s``."""
     ms = abs(seconds) * 1e3
-    sign = "-" if seconds < 0 else ""
+    sign = "-" if seconds < 0 and ms >= 0.005 else ""  # no "-0.00ms"
     if ms < 999.5:
         decimals = 2 if ms < 9.995 else 1 if ms < 99.95 else 0
         return f"{sign}{ms:.{decimals}f}ms"

@@ -22,6 +22,7 @@ from planebench.results.document import (
     Result,
     SLOResult,
     StageResult,
+    Status,
 )
 from planebench.results.folder import RunFolder, RunRecord
 from planebench.slis import cleanup, creation, management, monitoring, scheduling
@@ -140,17 +141,19 @@ def _slos(seen: Observations, indicators: Sequence[Indicator], doubts: Doubts) -
     for slo in seen.scenario.slos:
         indicator = known.get(slo.sli)
         figure = doubts.figure(indicator, slo.percentile) if indicator else None
-        found.append(verdict.judge(slo, figure, "" if indicator else _why_none(slo.sli, known)))
+        found.append(verdict.judge(slo, figure, "" if indicator else _why_none(slo.sli, known, seen.run.status)))
     return found
 
 
-def _why_none(sli: str, known: Mapping[str, Indicator]) -> str:
+def _why_none(sli: str, known: Mapping[str, Indicator], status: Status) -> str:
     definition = find(sli)
     if definition is None:
         return f"there is no indicator {sli}; see docs/results.md"
     parts = [name for name in known if name.startswith(f"{definition.id}.")]
     if sli != definition.id and (parts or definition.id in known):
         return f"of {definition.id}, this run has {', '.join(parts) or 'the whole only'}"
+    if status != "completed":
+        return f"the run did not come to its end ({status})"
     return "the run has nothing to measure it by"
 
 
