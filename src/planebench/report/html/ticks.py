@@ -17,10 +17,10 @@ SHARES: Final[dict[float, str]] = {
 """-log10(1 - share) -> share: the axis of a percentile curve."""
 
 
-def durations(low_s: float, high_s: float) -> dict[float, str]:
-    """Ticks of a logarithmic axis of durations: decades, with 2 and 5 in between where there are few."""
+def durations(low_s: float, high_s: float, *, room: float = 2.5) -> dict[float, str]:
+    """Ticks of a logarithmic axis of durations: decades, with 2 and 5 in between up to ``room`` decades."""
     decades = range(math.floor(math.log10(low_s)) - 1, math.ceil(math.log10(high_s)) + 2)
-    few = math.log10(high_s / low_s) < 2.5
+    few = math.log10(high_s / low_s) < room
     steps = (1, 2, 5) if few else (1,)
     return {step * 10.0**decade: _duration(step * 10.0**decade) for decade in decades for step in steps}
 

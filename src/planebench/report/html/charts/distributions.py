@@ -211,7 +211,10 @@ def histogram(element: str, line: Line, found: Histogram) -> Chart:
         y_range=between(-0.09 * top, top * 1.16),
         x_axis_type="log" if found.logarithmic else "linear",
     )
-    fixed(plot.xaxis[0], (ticks.durations if found.logarithmic else ticks.linear_durations)(*ends))
+    if found.logarithmic:
+        fixed(plot.xaxis[0], ticks.durations(*ends, room=1.4))
+    else:
+        fixed(plot.xaxis[0], ticks.linear_durations(*ends, about=4))
     numbers(plot.yaxis[0], top, about=3, whole=True)
     edges = found.edges.tolist()
     source = ColumnDataSource(
