@@ -34,6 +34,7 @@ from planebench.planes.plane import substitute
 
 BASE_COMPONENTS: Final = ("etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager", "kwok")
 _DEFAULT_TIMEOUT_S: Final = 120.0
+_SYSTEM: Final = "kube-system"
 
 
 def component_names(plane: Plane) -> list[str]:
@@ -175,8 +176,30 @@ class LocalCluster:
         ports = {process.name: self._ports.take() for process in plane.processes}
         async with Client(self.admin) as client, asyncio.TaskGroup() as group:
             group.create_task(self._started(self._scheduler()))
-            group.create_task(self._started(self._controller_manager(api.url)))
+            group.create_task(self._manage(client, api.url))
             group.create_task(self._extend(client, ports, on_status))
+
+    async def _manage(self, client: Client, api_url: str) -> None:
+        """The controller manager, and its controllers' accounts.
+
+        It would make them itself, one after the other at 20 requests a second: most of its start. The API server's
+        own role bindings name them.
+        """
+        bindings = await client.list("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings")
+        accounts = {
+            subject["name"]
+            for binding in bindings
+            for subject in binding.get("subjects") or ()
+            if subject["kind"] == "ServiceAccount" and subject.get("namespace") == _SYSTEM
+        }
+        async with asyncio.TaskGroup() as group:
+            for name in accounts:
+                metadata = {"name": name, "namespace": _SYSTEM}
+                group.create_task(
+                    client.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+                )
+        self._done("accounts")
+        await self._started(self._controller_manager(api_url))
 
     async def _extend(self, client: Client, ports: Mapping[str, int], on_status: Callable[[str], None]) -> None:
         """The plane and the simulator, whose kinds have to be there before it starts."""

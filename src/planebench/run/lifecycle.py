@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
@@ -27,6 +28,7 @@ Boundary = Callable[[str], Awaitable[None]]
 
 _POLL_S: Final = 0.1
 _CANARY_WAIT_S: Final = 5.0
+_LEFTOVERS_POLL_S: Final = 0.5
 
 
 class Lifecycle:
@@ -43,13 +45,16 @@ class Lifecycle:
         engine: Engine,
         record: Recorder,
         boundary: Boundary,
+        leftovers: Callable[[], Awaitable[list[str]]],
     ) -> None:
+        """``leftovers`` asks the API server for everything of the run that it has."""
         self._scenario = scenario
         self._plane = plane
         self._planner = planner
         self._engine = engine
         self._record = record
         self._boundary = boundary
+        self._leftovers = leftovers
 
     # --- before the stages ---
 
@@ -106,8 +111,11 @@ class Lifecycle:
 
     # --- the stages ---
 
-    async def run(self) -> None:
-        """All stages. Raises PlanebenchError where not a single object could be created."""
+    async def run(self) -> list[str]:
+        """All stages; returns what is left over at the end.
+
+        Raises PlanebenchError where not a single object could be created.
+        """
         await self._boundary("start")
         await self.create()
         await self._boundary("created")
@@ -115,8 +123,9 @@ class Lifecycle:
         await self._boundary("managed")
         await self.monitor()
         await self._boundary("monitored")
-        await self.clean_up()
+        left = await self.clean_up()
         await self._boundary("end")
+        return left
 
     async def create(self) -> None:
         phase = self._planner.creation()
@@ -155,12 +164,20 @@ class Lifecycle:
                 last: Goal = (CANARY, f"revision:{max(writes)}")
                 await self._engine.until(lambda p: _reached(p, last) > 0, _CANARY_WAIT_S)
 
-    async def clean_up(self) -> None:
+    async def clean_up(self) -> list[str]:
+        """Ends when nothing is left of what is watched, nor of anything else that came along with it; returns what
+        is left all the same.
+        """
         phase = self._planner.cleanup()
         watches = {watch for kind in self._planner.kinds for watch in kind.workload.watches}
         with self._record.phase(phase.name, phase.stage, len(phase.operations)):
             await self._engine.execute(phase)
+            limit_s = time.monotonic() + self._scenario.timeouts.cleanup
             await self._wait(lambda p: not any(p.alive.get(watch, 0) for watch in watches), "cleanup")
+            # The garbage collector has a say in the rest.
+            while (left := await self._leftovers()) and time.monotonic() < limit_s:  # noqa: ASYNC110 (no event tells)
+                await asyncio.sleep(_LEFTOVERS_POLL_S)
+        return left
 
     # --- goals ---
 

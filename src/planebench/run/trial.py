@@ -190,22 +190,25 @@ class _Trial:
         planner = Planner(self._scenario, self._plane, run_id=self._run_id, seed=self._seed)
         scraper = MetricsScraper(lambda: cluster.processes, self._folder.scrapes, self._t0_ns)
 
-        async def boundary(label: str) -> None:
-            await scraper.scrape(label)
-
         async with (
             Engine.start(cluster.load, self._folder.path, self._t0_ns, on_progress=self._progress) as engine,
             self._sampling(cluster, engine),
             _going_on(scraper.every(_SCRAPE_PERIOD_S)),
             Client(cluster.admin) as client,
         ):
-            life = Lifecycle(self._scenario, self._plane, planner, engine, self._record, boundary)
+            life = Lifecycle(
+                self._scenario,
+                self._plane,
+                planner,
+                engine,
+                self._record,
+                scraper.scrape,
+                lambda: leftovers.find(client, self._run_id, self._scenario.namespaces),
+            )
             listener.status(f"control plane ready, adding {self._scenario.node_count:,} nodes")
             await life.prepare(client)
             listener.status(f"{self._scenario.node_count:,} nodes Ready after {self._record.now_ns() / 1e9:.1f} s")
-            await life.run()
-            listener.status("looking for leftovers")
-            self._folder.write_leftovers(await leftovers.find(client, self._run_id, self._scenario.namespaces))
+            self._folder.write_leftovers(await life.run())
 
     @contextlib.asynccontextmanager
     async def _sampling(self, cluster: LocalCluster | NamedCluster, engine: Engine) -> AsyncIterator[None]:

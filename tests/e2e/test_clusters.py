@@ -1,0 +1,103 @@
+"""``planebench up``, ``status``, ``down`` and ``run --keep-up``."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+from command import Planebench, left_running
+
+
+def test_clusters_side_by_side_come_stay_and_go(planebench: Planebench, tmp_path: Path) -> None:
+    first = planebench("up", "--nodes", "3")
+    assert first.process.returncode == 0, first.errors
+    second = planebench("up", "--name", "other", "--set", "limits.kube-scheduler={qps: 500, burst: 500}")
+    assert second.process.returncode == 0, second.errors
+    try:
+        listed = {item["name"]: item for item in json.loads(planebench("status", "--json").output)}
+        assert {name: item["state"] for name, item in listed.items()} == {"default": "up", "other": "up"}
+        assert (listed["default"]["nodes"], listed["default"]["nodes_ready"]) == (3, 3)
+        assert listed["other"]["nodes"] == 0
+        assert listed["default"]["server"] != listed["other"]["server"]
+        assert first.output.strip() == f"export KUBECONFIG={listed['default']['kubeconfig']}"
+        again = planebench("up")
+        assert again.process.returncode == 2
+        assert "cluster 'default' is up already" in again.errors
+        for item in listed.values():
+            assert all(process["rss_bytes"] for process in item["processes"])
+    finally:
+        planebench("down", "--name", "other")
+        ended = planebench("down")
+    assert ended.process.returncode == 0
+    assert not left_running(tmp_path / "state")
+    assert not list((tmp_path / "state").iterdir())
+    none = planebench("down")
+    assert none.process.returncode == 2
+    assert "there is no cluster 'default'" in none.errors
+
+
+def test_a_component_that_dies_shows_in_the_status(planebench: Planebench, tmp_path: Path) -> None:
+    assert planebench("up").process.returncode == 0
+    [cluster] = json.loads(planebench("status", "--json").output)
+    pids = {process["name"]: process["pid"] for process in cluster["processes"]}
+    psutil.Process(pids["etcd"]).kill()
+    for pid in pids.values():
+        if psutil.pid_exists(pid):
+            psutil.Process(pid).wait(20)
+    [cluster] = json.loads(planebench("status", "--json").output)
+    assert cluster["state"] == "failed"
+    assert "etcd was killed by SIGKILL" in cluster["failure"]
+    assert planebench("down").process.returncode == 0
+
+
+def test_a_run_leaves_its_cluster_up_where_that_is_wanted(planebench: Planebench, tmp_path: Path) -> None:
+    command = planebench(
+        "run", "smoke", "--out", "run", "--nodes", "3", "--set", "workload.count=6", "--keep-up", "--name", "kept"
+    )  # fmt: skip
+    try:
+        assert command.process.returncode == 0, command.errors
+        [cluster] = json.loads(planebench("status", "--json").output)
+        assert (cluster["name"], cluster["state"], cluster["nodes_ready"]) == ("kept", "up", 3)
+        assert (tmp_path / "run" / "logs" / "kube-apiserver.log").exists()
+    finally:
+        planebench("down", "--name", "kept")
+    assert not left_running(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["Upper", "a/b", "", "-x"])
+def test_a_name_that_is_none_is_refused(planebench: Planebench, name: str) -> None:
+    command = planebench("up", f"--name={name}")
+    assert command.process.returncode == 2
+    assert "expected lower-case letters" in command.errors
+
+
+def test_a_cluster_that_cannot_start_leaves_nothing(planebench: Planebench, tmp_path: Path) -> None:
+    command = planebench("up", "--set", "components.kube-scheduler.flags={no-such-flag: 1}")
+    assert command.process.returncode == 4
+    assert "kube-scheduler ended with exit status 1" in command.errors
+    assert "unknown flag: --no-such-flag" in command.errors
+    assert not left_running(tmp_path / "state")
+    assert json.loads(planebench("status", "--json").output) == []
+
+
+def test_kubectl_works(planebench: Planebench) -> None:
+    up = planebench("up", "--nodes", "1")
+    kubeconfig = up.output.strip().partition("=")[2]
+    try:
+        content = json.loads(Path(kubeconfig).read_text())
+        assert content["kind"] == "Config"
+        import shutil
+
+        if shutil.which("kubectl"):
+            answer = subprocess.run(
+                ["kubectl", "--kubeconfig", kubeconfig, "get", "nodes", "-o", "name"],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            assert answer.stdout.split() == ["node/node-000000"]
+    finally:
+        planebench("down")
