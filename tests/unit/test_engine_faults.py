@@ -173,7 +173,8 @@ async def test_refusals_keep_the_api_servers_words(tmp_path: Path) -> None:
         progress = await case.engine.execute(phase(5))
         assert progress.errors == {'pods "<name>" is forbidden: no "<namespace>" for you': 5}
         rows = await case.records("requests")
-    assert {(row["status"], row["error"]) for row in rows} == {(403, "Forbidden")}
+    error = 'Forbidden: pods "<name>" is forbidden: no "<namespace>" for you'
+    assert {(row["status"], row["error"]) for row in rows} == {(403, error)}
 
 
 @pytest.mark.parametrize(

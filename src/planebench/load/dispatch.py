@@ -384,8 +384,8 @@ class Dispatcher:
         if request.note == CONNECTION and (verb, status) in (("create", 409), ("delete", 404)):
             self._finish(request, stamp_ns, status, parser.received, CONNECTION, failed=False)
             return
-        self._count_error(request, answer.message or f"HTTP status {status}")
-        error = "429" if status == 429 else answer.reason or f"HTTP {status}"
+        said = self._count_error(request, answer.message or f"HTTP status {status}")
+        error = "429" if status == 429 else f"{answer.reason or f'HTTP {status}'}: {said}"
         self._finish(request, stamp_ns, status, parser.received, error, failed=True)
 
     def _send_again(self, request: Request) -> None:
@@ -396,10 +396,13 @@ class Dispatcher:
             if self._queue:
                 self._grow()
 
-    def _count_error(self, request: Request, message: str) -> None:
+    def _count_error(self, request: Request, message: str) -> str:
+        """Count a message in its countable form, and give that back."""
         plan = request.phase.plan
         number = request.number
-        self.messages.add(collapse(message, plan.object_name[number], plan.namespaces[plan.namespace[number]]))
+        return self.messages.add(
+            collapse(message, plan.object_name[number], plan.namespaces[plan.namespace[number]])
+        )
 
     def _check_expiry(self) -> None:
         """Requests expire in the order in which they came up."""

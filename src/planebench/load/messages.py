@@ -30,7 +30,9 @@ class Messages:
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
 
-    def add(self, message: str) -> None:
+    def add(self, message: str) -> str:
+        """Count a message; returns what it counts as."""
         if message not in self.counts and len(self.counts) >= MOST_MESSAGES:
             message = OTHERS
         self.counts[message] = self.counts.get(message, 0) + 1
+        return message
