@@ -1,11 +1,10 @@
 """What the load engine itself costs: CPU seconds per 1,000 pods created and observed until they run, and lateness.
 
-Needs a cluster with simulated nodes whose pods get to run, and a user who may create pods there:
+    python bench/engine.py --rate 300 --pods 1000 --repeat 3
 
-    python bench/engine.py --port 6443 --ca ca.crt --certificate load.crt --key load.key --rate 300 --pods 1000
-
-Prints figures and judges nothing: they depend on the machine, and on what else runs on it. The CPU time is the
-engine's process's own, from /proc; opening the connections is reported apart, for it happens before the load.
+starts a real control plane with 100 simulated nodes, the scheduler's client limit raised. Prints figures and
+judges nothing: they depend on the machine, and on what else runs on it. The CPU time is the engine's process's own, from
+/proc; opening the connections is reported apart, for it happens before the load.
 """
 
 from __future__ import annotations
@@ -18,10 +17,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from planebench import binaries, nodes
+from planebench.cluster.local import ClusterConfig, LocalCluster, component_names
+from planebench.components import ClientLimits
+from planebench.kube.client import Client
 from planebench.load import Engine
 from planebench.model import (
     Access,
-    Identity,
     LoadPhase,
     MilestoneRule,
     Operation,
@@ -30,7 +32,9 @@ from planebench.model import (
     Stage,
     WatchSpec,
 )
+from planebench.planes import load_plane
 from planebench.results.engine_files import convert
+from planebench.scenario import NodePool
 
 POD = {
     "apiVersion": "v1",
@@ -75,7 +79,7 @@ class Cost:
 
 
 async def measure(access: Access, namespace: str, pods: int, rate: float, connections: int, out: Path) -> None:
-    names = [f"bench-{time.time_ns() // 1_000_000_000}-{number:06d}" for number in range(pods)]
+    names = [f"bench-{out.name}-{number:06d}" for number in range(pods)]
 
     def phase(name: str, stage: Stage, template: RequestTemplate) -> LoadPhase:
         operations = [
@@ -110,23 +114,33 @@ async def measure(access: Access, namespace: str, pods: int, rate: float, connec
     print(json.dumps(figures, indent=2))
 
 
+async def bench(pods: int, rate: float, connections: int, repeat: int) -> None:
+    plane = load_plane("core")
+    artifacts = binaries.resolve(component_names(plane))
+    config = ClusterConfig(
+        plane,
+        {name: artifact.path for name, artifact in artifacts.items()},
+        scheduler_limits=ClientLimits(1000, 1000),
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        async with LocalCluster.start(config, folder / "cluster", folder / "logs", time.monotonic_ns()) as cluster:
+            async with Client(cluster.admin) as admin:
+                for node in nodes.manifests([NodePool(count=100)], plane):
+                    await admin.create(node)
+            await asyncio.sleep(2)  # until all are Ready: what follows then waits for nothing
+            for number in range(repeat):
+                await measure(cluster.load, "default", pods, rate, connections, folder / f"run-{number}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--ca", type=Path, required=True)
-    parser.add_argument("--certificate", type=Path, required=True)
-    parser.add_argument("--key", type=Path, required=True)
-    parser.add_argument("--namespace", default="default")
     parser.add_argument("--pods", type=int, default=1000)
     parser.add_argument("--rate", type=float, default=300.0, help="creates per second")
     parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--repeat", type=int, default=1, help="how often, on the same control plane")
     options = parser.parse_args()
-    access = Access(
-        options.host, options.port, options.ca, Identity("bench", (), options.certificate, options.key)
-    )
-    with tempfile.TemporaryDirectory() as out:
-        asyncio.run(measure(access, options.namespace, options.pods, options.rate, options.connections, Path(out)))
+    asyncio.run(bench(options.pods, options.rate, options.connections, options.repeat))
 
 
 if __name__ == "__main__":
