@@ -15,6 +15,7 @@ from rich.text import Text
 from planebench.binaries import BuildProgress
 from planebench.model import Progress, Stage
 from planebench.observe.processes import ProcessSample
+from planebench.plan import CANARY
 
 _REFRESH_HZ = 2.0
 """Twice a second: the panel shares the machine with what is measured."""
@@ -37,6 +38,8 @@ def describe_milestones(progress: Progress) -> list[str]:
     """For each watch: how many objects exist and how many have reached each milestone."""
     lines = []
     for watch, reached in progress.milestones.items():
+        if watch == CANARY:
+            continue  # an instrument, no part of the workload
         counts = "  ".join(f"{name} {count:,}" for name, count in reached.items() if ":" not in name and count)
         if counts:
             lines.append(f"{watch}: {counts}")
@@ -117,7 +120,7 @@ class Display:
             now = (progress.answered - before.answered) / (progress.t_ns - before.t_ns) * 1e9
             self._rate_per_s = 0.7 * self._rate_per_s + 0.3 * now
         self._progress = progress
-        if self._live is None and self._plain_due():
+        if self._live is None and progress.planned and self._plain_due():
             self._line("  " + "; ".join([describe_load(progress), *describe_milestones(progress)]))
 
     def processes(self, newest: Mapping[str, ProcessSample], cores: Mapping[str, float]) -> None:
