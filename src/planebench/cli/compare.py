@@ -121,7 +121,7 @@ def gate(
 ) -> None:
     """Fail where the candidate is shown to be worse than the baseline: for CI.
 
-    Exit codes: 0 nothing is shown to be worse, 1 something is, 2 wrong usage or input, 3 not everything can be told.
+    Exit codes: 0 nothing is shown to be worse, 1 something is, 2 wrong usage or input, 3 not all can be told.
     """
     from planebench.compare.comparison import compare as compare_groups
     from planebench.compare.gate import judge

@@ -24,7 +24,6 @@ SCHEMA_VERSION: Final = 1
 MOST_TRIALS: Final = 10_000
 
 TrialState = Literal["planned", "running", "completed", "broken"]
-"""``running`` in a plan that nobody works on was cut off. ``broken`` is an outcome: it is not run again."""
 
 
 class _Part(BaseModel):
@@ -46,7 +45,9 @@ class Factor(_Part):
     """What is varied; the first level is the baseline's."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
+    """In words, for instance ``kubernetes`` or ``scheduler-qps``."""
     levels: Annotated[tuple[Level, ...], Field(min_length=1)]
+    """Its values."""
 
 
 class Variant(_Part):
@@ -57,7 +58,9 @@ class Variant(_Part):
     levels: Mapping[str, str]
     """Factor -> level."""
     overrides: Mapping[str, str] = Field(default_factory=dict)
+    """All that its levels change in the scenario."""
     components: Mapping[str, str] = Field(default_factory=dict)
+    """All components that its levels name."""
 
 
 class PlannedTrial(_Part):
@@ -66,10 +69,13 @@ class PlannedTrial(_Part):
     number: int
     """From 1, in the order of their running."""
     block: int
+    """From 0: each block has one trial of every variant."""
     variant: str
+    """The variant's name."""
     seed: int
     """Of the run."""
     state: TrialState = "planned"
+    """``running`` where nobody works on it: it was cut off. ``broken`` is an outcome: it is not run again."""
     attempts: int = 0
     """How often it was started: more than once where it was cut off."""
 
@@ -83,13 +89,17 @@ class Experiment(_Part):
     """``experiment.json``: factors, schedule and state. Changed by making a new one."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
+    """Of this document's format."""
     id: str
+    """The experiment's own."""
     scenario: str
     """The scenario's name; the document itself lies beside this one."""
     factors: Annotated[tuple[Factor, ...], Field(min_length=1)]
+    """What is varied."""
     variants: tuple[Variant, ...]
     """The first is the baseline."""
     blocks: int
+    """How many trials each variant has."""
     seed: int
     """Of the schedule: orders and seeds of trials follow from it."""
     trials: tuple[PlannedTrial, ...]

@@ -18,6 +18,7 @@ JSON files are written aside and renamed: a reader never sees half of one.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import math
@@ -253,7 +254,8 @@ def write_text(path: Path, text: str) -> None:
         aside.write_text(text, encoding="utf-8")
         aside.replace(path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the same reason, again
+            aside.unlink(missing_ok=True)
         raise PlanebenchError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
