@@ -50,7 +50,8 @@ def shift(a: Logs, b: Logs, axis: int = 0) -> Logs:
     """
     a, b = np.moveaxis(a, axis, -1), np.moveaxis(b, axis, -1)
     differences = b[..., :, None] - a[..., None, :]
-    return np.asarray(np.median(differences.reshape(*differences.shape[:-2], -1), axis=-1))
+    flat = differences.reshape(*differences.shape[:-2], math.prod(differences.shape[-2:]))
+    return np.asarray(np.median(flat, axis=-1))
 
 
 def centre(differences: Logs, axis: int = 0) -> Logs:
