@@ -12,7 +12,7 @@ import pytest
 import rich_run
 from synthetic_run import SyntheticRun, looked_at, machines, pods
 
-from planebench.model import Stage, UsageError
+from planebench.model import Judgement, Stage, UsageError
 from planebench.report.html import render
 from planebench.report.html.page import described, gauge, is_records
 from planebench.results import Result, RunFolder
@@ -199,7 +199,7 @@ def slo(value: float | None, *, at_most: float | None = None, at_least: float | 
         unit="s",
         value=value,
         n=1,
-        verdict="PASS",  # type: ignore[arg-type]  # read as in JSON
+        verdict=Judgement.PASS,
         reason="",
     )
 

@@ -55,6 +55,13 @@
     paint(views);
     drawn.push(chart);
     narrow(chart);
+    for (const element of Object.values(roots)) pass(element);
+  }
+
+  // A chart does nothing on the keyboard's behalf that its legend and buttons do not: it is no stop of its own.
+  function pass(element) {
+    const canvas = document.getElementById(element).firstElementChild?.shadowRoot?.querySelector(".bk-Canvas");
+    canvas?.shadowRoot?.querySelector(".bk-events")?.setAttribute("tabindex", "-1");
   }
 
   // --- legends ---
