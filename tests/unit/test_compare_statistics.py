@@ -164,7 +164,8 @@ def test_intervals_hold_within_the_samples(a: Logs, b: Logs) -> None:
     assume(len(a) > 1 and len(b) > 1)
     low, high = statistics.interval(a, b, paired=False, resamples=49, seed=1)
     differences = b[:, 0][:, None] - a[:, 0][None, :]
-    assert differences.min() - 1e-9 <= low.item() <= high.item() <= differences.max() + 1e-9
+    tiny = 1e-9  # what interpolation between equal numbers may add
+    assert differences.min() - tiny <= low.item() <= high.item() + tiny <= differences.max() + 2 * tiny
 
 
 def test_intervals_are_the_same_each_time() -> None:
