@@ -45,7 +45,8 @@ def _comparison(found: Comparisons, one: Comparison, *, titled: bool) -> Iterato
     if shown:
         yield ""
         yield from _table(shown)
-    yield from details(f"{len(rest)} figures without a difference shown", list(_table(rest)) if rest else [])
+    said = " or ".join(sorted({str(figure.word) for figure in rest}))
+    yield from details(f"{len(rest)} figures: {said}", list(_table(rest)) if rest else [])
     yield from details("Remarks", [f"- {text(remark)}" for remark in words.remarks(found, one)])
     yield ""
 
@@ -59,7 +60,7 @@ def _table(chosen: Sequence[FigureComparison]) -> Iterator[str]:
                 f"**{figure.word}**" if figure.word.shown else str(figure.word),
                 text(words.amount(figure.baseline_median, figure)),
                 text(words.amount(figure.candidate_median, figure)),
-                text(words.change(figure.ratio)),
+                text(words.changed(figure)),
                 text(words.interval(figure)),
                 text(words.probability(figure.p_adjusted)),
             )

@@ -69,7 +69,7 @@ def _table(title: str, chosen: Sequence[FigureComparison], *, wide: bool) -> Tab
             Text(figure.title),
             words.amount(figure.baseline_median, figure),
             words.amount(figure.candidate_median, figure),
-            words.change(figure.ratio),
+            words.changed(figure),
             words.interval(figure),
             *([words.probability(figure.p_adjusted)] if wide else []),
             Text(figure.word, style=_style(figure)),

@@ -12,18 +12,25 @@ _MOST_DIFFERENCES = 8
 
 
 def change(ratio: float | None) -> str:
-    """A ratio as a change: ``+4.2%``, ``-12%``, ``x3.4``; ``?`` where it is not finite."""
+    """A ratio as a change: ``+4.2%``, ``-12%``, ``x3.4``; ``∞`` where it is not finite."""
     if ratio is None:
-        return "?"
+        return "∞"
     if ratio >= 3:
         return f"x{ratio:,.0f}" if ratio >= 99.5 else f"x{ratio:.1f}"
     percent = (ratio - 1) * 100
     return "0%" if percent == 0 else f"{percent:+.0f}%" if abs(percent) >= 9.95 else f"{percent:+.1f}%"
 
 
+def changed(figure: FigureComparison) -> str:
+    """By how much a figure changed; from nothing, and to never, there is no ratio."""
+    if figure.ratio is None:
+        return "never" if figure.candidate_median is None else "from 0" if not figure.baseline_median else "∞"
+    return change(figure.ratio)
+
+
 def interval(figure: FigureComparison) -> str:
-    """``+8.1..+22%``; empty where there is none, or all values are the same."""
-    if figure.p_adjusted is None:
+    """``+8.1..+22%``; empty where there is none, all values are the same, or none is finite."""
+    if figure.p_adjusted is None or (figure.low is None and figure.high is None):
         return ""
     low, high = change(figure.low), change(figure.high)
     return f"{low.removesuffix('%') if high.endswith('%') else low}..{high}"
@@ -43,8 +50,9 @@ def probability(p: float | None) -> str:
 
 def how_sure(figure: FigureComparison) -> str:
     """Of a difference that was shown: by how much, and how sure."""
+    between = f" (95% interval {interval(figure)})" if interval(figure) else ""
     return (
-        f"{figure.title}: {figure.word}, {change(figure.ratio)} (95% interval {interval(figure)}), "
+        f"{figure.title}: {figure.word}, {changed(figure)}{between}, "
         f"{amount(figure.baseline_median, figure)} -> {amount(figure.candidate_median, figure)}, "
         f"p {probability(figure.p_adjusted)}"
     )
@@ -86,7 +94,7 @@ def remarks(found: Comparisons, one: Comparison) -> Iterator[str]:
         yield f"{note[:1].upper()}{note[1:]}."
     for figure in one.figures:
         if figure.note:
-            yield f"{figure.title}: {change(figure.ratio)} is {figure.note}."
+            yield f"{figure.title}: {changed(figure)} is {figure.note}."
     for missing in one.not_compared:
         yield f"Not compared: {missing.figure} ({missing.reason})."
     if any(figure.word is Word.TOO_FEW for figure in one.figures):
