@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from planebench import __version__
-from planebench.cli import clusters, components, evaluate, scenarios
+from planebench.cli import clusters, compare, components, evaluate, experiment, export, scenarios
 from planebench.cli.console import errors
 from planebench.model import ComponentError, ExitCode, PlanebenchError
 
@@ -26,6 +26,10 @@ app = typer.Typer(
 )
 app.command("run")(evaluate.run)
 app.command("show")(evaluate.show)
+app.command("export")(export.export)
+app.command("compare")(compare.compare)
+app.command("gate")(compare.gate)
+app.command("experiment")(experiment.experiment)
 app.add_typer(scenarios.app, name="scenarios")
 app.add_typer(components.app, name="components")
 app.command("up")(clusters.up)
