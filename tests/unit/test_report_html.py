@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -232,3 +233,41 @@ def test_records_are_mappings_of_one_form() -> None:
     assert not is_records([{"a": [1]}])
     assert not is_records(["a"])
     assert not is_records([])
+
+
+# --- colours -------------------------------------------------------------------------------------------------
+
+
+def _palette() -> dict[str, tuple[str, str]]:
+    style = (files("planebench.report.html") / "assets" / "report.css").read_text(encoding="utf-8")
+    found = re.findall(r"--([\w-]+): light-dark\((#\w{6}), (#\w{6})\);", style)
+    return {name: (light, dark) for name, light, dark in found}
+
+
+def _luminance(color: str) -> float:
+    """Relative luminance, WCAG 2.2."""
+    parts = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _contrast(one: str, other: str) -> float:
+    high, low = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+PALETTE = _palette()
+TEXTS = [(text, ground) for text in ("text", "muted", "link") for ground in ("page", "surface", "raised")]
+TEXTS += [(tone, f"{tone}-soft") for tone in ("pass", "fail", "doubt")]
+TEXTS += [("text", f"{tone}-soft") for tone in ("pass", "fail", "doubt")]
+TEXTS += [("on-stage", f"stage-{stage}") for stage in (*Stage, "other")]
+SHAPES = [(name, "surface") for name in PALETTE if name.startswith(("series-", "stage-"))]
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_texts_and_shapes_stand_out(theme: int) -> None:
+    """WCAG 2.2 AA: 4.5 for text (1.4.3), 3 for what charts are made of (1.4.11)."""
+    assert len(SHAPES) == 14
+    for pairs, least in ((TEXTS, 4.5), (SHAPES, 3.0)):
+        for front, ground in pairs:
+            assert _contrast(PALETTE[front][theme], PALETTE[ground][theme]) >= least, (front, ground)

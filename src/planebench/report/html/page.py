@@ -19,7 +19,7 @@ from planebench.report.html import charts, terms
 from planebench.report.html.charts import PALETTE, Chart
 from planebench.report.html.costs import costs
 from planebench.report.html.distributions import MOST_POINTS, TAIL, Histogram, curve, histogram
-from planebench.report.html.placement import placement
+from planebench.report.html.placement import Placement, placement
 from planebench.report.html.slowest import Slowest, slowest
 from planebench.report.html.timeline import Timeline, timeline
 from planebench.report.html.traffic import asked, senders, served
@@ -41,8 +41,8 @@ FEW: Final = "no finite 95% upper bound"
 """A note that says so becomes a badge."""
 SHADES: Final = 3
 """Of a lane's colour, one after the other."""
-_SHADES: Final = tuple(cividis(9))
-"""From few to many; told apart with any colour vision, and in grey."""
+MOST_SHADES: Final = 9
+"""Of nodes, from few pods to many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def page(seen: Observations, result: Result) -> str:
     stages = _stages(seen, result, made)
     nodes = placement(seen)
     if nodes:
-        made.add(charts.placement("chart-placement", nodes, _SHADES))
+        made.add(charts.placement("chart-placement", nodes, _shades(nodes)))
         made.add(charts.nodes_by_pods("chart-nodes-by-pods", nodes))
     slow = slowest(seen)
     template = _environment().get_template("page.html")
@@ -123,7 +123,7 @@ def page(seen: Observations, result: Result) -> str:
         course=course,
         course_chips=_course_chips(course),
         nodes=nodes,
-        shades=_SHADES,
+        shades=_shades(nodes) if nodes else (),
         slow=slow,
         lanes=_lanes(slow),
         senders=senders(result.components),
@@ -278,6 +278,11 @@ def _course_chips(course: Timeline | None) -> dict[str, list[Chip]]:
         ]
         for panel in course.panels
     }
+
+
+def _shades(nodes: Placement) -> tuple[str, ...]:
+    """One for each number of pods, as far as they can be told apart: with any colour vision, and in grey."""
+    return tuple(cividis(min(max(nodes.pods) - min(nodes.pods) + 1, MOST_SHADES)))
 
 
 def _lanes(slow: Slowest | None) -> dict[str, dict[str, str]]:

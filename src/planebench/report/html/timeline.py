@@ -18,7 +18,7 @@ from planebench.model import Stage
 from planebench.results.document import Component, Result
 from planebench.results.folder import RunFolder, ScrapeEntry
 from planebench.slis.observations import DELETED, Observations, seconds
-from planebench.slis.prometheus import parse
+from planebench.slis.exposition import parse
 from planebench.stats import Values
 
 MOST_ROWS: Final = 700
@@ -359,9 +359,8 @@ def _levels(folder: RunFolder, entry: ScrapeEntry, titles: Mapping[str, str]) ->
     for name, family, title in _QUEUES:
         if name != component and (name or component in known):
             continue
-        levels = [
-            value for found, _, value in parse(folder.scrape(entry), [family]) if re.fullmatch(family, found)
-        ]
+        found = parse(folder.scrape(entry), [family], protobuf=entry.format == "protobuf")
+        levels = [value for (key, _), value in found.samples.items() if re.fullmatch(family, key)]
         if levels:
             yield (title if name else f"{titles.get(component, component)}: {title}"), float(sum(levels))
 

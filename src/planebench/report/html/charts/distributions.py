@@ -35,6 +35,10 @@ NEAR: Final = 8.0
 """A bound is drawn among the values up to so many times the largest of them."""
 
 
+_LABEL: Final = {**font(11), "background_fill_color": "white", "background_fill_alpha": 0.8, "padding": 2}
+"""Words on top of curves."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Line:
     """A curve with what it stands for."""
@@ -121,9 +125,9 @@ def _bound_above(plot: figure, line: Line, slo: SLOResult, high_s: float, place:
         x_offset=6,
         y_offset=15 + 15 * place,
         name=f"curve:{line.row.sli}",
-        **font(11),
+        **_LABEL,
     )
-    themed(text.glyph, text_color=color(line.place))
+    themed(text.glyph, text_color=color(line.place), background_fill_color="--surface")
     lean(text)
 
 
@@ -144,10 +148,10 @@ def _bound(plot: figure, line: Line, slo: SLOResult, low_s: float, end: float) -
     )
     ruler = plot.segment("left", "y", "right", "y", source=source, line_width=1.2, line_dash=[2, 3], name=name)
     point = plot.scatter("at", "y", source=source, marker="diamond", size=11, line_width=0, name=name)
-    text = plot.text("left", "y", "text", source=source, x_offset=4, y_offset=-3, name=name, **font(11))
+    text = plot.text("left", "y", "text", source=source, x_offset=4, y_offset=-4, name=name, **_LABEL)
     themed(ruler.glyph, line_color=color(line.place))
     themed(point.glyph, fill_color=color(line.place))
-    themed(text.glyph, text_color="--text")
+    themed(text.glyph, text_color="--text", background_fill_color="--surface")
     for part in (ruler, point, text):
         lean(part)
 

@@ -15,14 +15,14 @@ def placement(element: str, found: Placement, palette: Sequence[str]) -> Chart:
     """A map of nodes; ``palette`` goes from the fewest to the most pods."""
     low, high = min(found.pods), max(found.pods)
     place = np.arange(len(found.nodes))
-    scale = [(pods - low) / (high - low) if high > low else 0.5 for pods in found.pods]
+    shades = [(pods - low) * len(palette) // (high - low + 1) for pods in found.pods]
     source = ColumnDataSource(
         {
             "x": place % found.columns + 0.5,
             "y": place // found.columns + 0.5,
             "node": list(found.nodes),
             "pods": list(found.pods),
-            "color": [palette[min(int(part * len(palette)), len(palette) - 1)] for part in scale],
+            "color": [palette[shade] for shade in shades],
         }
     )
     plot = new_figure(

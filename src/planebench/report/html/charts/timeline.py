@@ -60,6 +60,10 @@ def _phases(found: Timeline, shared: Range1d) -> figure:
     plot.yaxis.visible = plot.xaxis.visible = False
     plot.xgrid.visible = plot.ygrid.visible = False
     long_enough = 0.08 * found.end_s
+    short = [
+        str(place) if band.end_s - band.start_s >= 0.012 * found.end_s else ""
+        for place, band in enumerate(phases, 1)
+    ]
     source = ColumnDataSource(
         {
             "left": [band.start_s for band in phases],
@@ -67,13 +71,10 @@ def _phases(found: Timeline, shared: Range1d) -> figure:
             "top": [lane + 0.08 for lane in lanes],
             "bottom": [lane + 0.92 for lane in lanes],
             "middle": [lane + 0.5 for lane in lanes],
-            "number": [
-                str(place) if band.end_s - band.start_s >= 0.012 * found.end_s else ""
-                for place, band in enumerate(phases, 1)
-            ],
+            "number": short,
             "label": [
-                f"{place} {band.name}" if band.end_s - band.start_s >= long_enough else ""
-                for place, band in enumerate(phases, 1)
+                f"{place} {band.name}" if band.end_s - band.start_s >= long_enough else number
+                for place, (band, number) in enumerate(zip(phases, short, strict=True), 1)
             ],
             "text": [f"{place} {band.name}" for place, band in enumerate(phases, 1)],
             "took": [figures.duration(band.end_s - band.start_s) for band in phases],
