@@ -100,11 +100,14 @@ def _planned(
     settings: Sequence[str] | None,
     seed: int,
 ) -> ExperimentFolder:
+    from planebench.run.experiment import check
+
     wanted = scenario.load(scenario_name, pairs(settings, "--set"))
     if nodes is not None:
         wanted = scenario.with_nodes(wanted, nodes)
     factors = [*_fields(vary), *_components(vary_component)] or [_same()]
     planned = plan(id=secrets.token_hex(4), scenario=wanted.name, factors=factors, blocks=trials, seed=seed)
+    check(planned, wanted)
     return ExperimentFolder.create(out or _default_folder(wanted.name), planned, wanted)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from planebench import scenario as scenarios
 from planebench import slis
-from planebench.experiment import ExperimentFolder, PlannedTrial
-from planebench.model import ExitCode, PlanebenchError
+from planebench.experiment import Experiment, ExperimentFolder, PlannedTrial
+from planebench.model import ExitCode, PlanebenchError, UsageError
 from planebench.results import RunFolder
 from planebench.run.listener import Listener
 from planebench.run.trial import RunOptions, run
@@ -34,11 +34,10 @@ async def run_experiment(
     Raises:
         UsageError: a level does not fit the scenario, told before the first trial starts.
     """
-    for variant in folder.experiment.variants:
-        _scenario(folder, variant.overrides)
+    check(folder.experiment, folder.scenario())
     while (trial := folder.experiment.next) is not None:
         variant = folder.experiment.variant(trial.variant)
-        wanted = _scenario(folder, variant.overrides)
+        wanted = scenarios.load(folder.path / "scenario.yaml", variant.overrides)
         place = folder.start(trial)
         on_trial(trial, "started")
         paths = {name: Path(path) for name, path in variant.components.items()}
@@ -57,9 +56,14 @@ async def run_experiment(
             on_trial(trial, "completed")
 
 
-def _scenario(folder: ExperimentFolder, overrides: Mapping[str, str]) -> Scenario:
-    """The experiment's scenario with a variant's changes. Raises UsageError that names them."""
-    return scenarios.load(folder.path / "scenario.yaml", overrides)
+def check(experiment: Experiment, scenario: Scenario) -> None:
+    """Raises UsageError where a variant does not fit the scenario, or a binary is missing."""
+    text = scenarios.dump(scenario)
+    for variant in experiment.variants:
+        scenarios.parse(text, name=scenario.name, overrides=variant.overrides)
+        for name, path in variant.components.items():
+            if not Path(path).is_file():
+                raise UsageError(f"--vary-component {name}: {path}: no such file")
 
 
 def _evaluate(place: Path) -> None:
