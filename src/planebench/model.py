@@ -75,6 +75,18 @@ class Role(enum.StrEnum):
     """planebench itself."""
 
 
+class Profiler(enum.StrEnum):
+    """How a process serves profiles of itself."""
+
+    NONE = "none"
+    PPROF = "pprof"
+    """Go's net/http/pprof: CPU and heap below /debug/pprof."""
+    HEAP = "heap"
+    """The heap only, below /debug/pprof."""
+    SESSION = "session"
+    """KubeVirt's way: /start-profiler, /stop-profiler, then everything from /dump-profiler."""
+
+
 # --- reaching a cluster ------------------------------------------------------------------------------------
 
 
@@ -127,6 +139,8 @@ class ComponentProcess:
     log: Path
     metrics: Endpoint | None = None
     started_ns: int = 0
+    profiler: Profiler = Profiler.NONE
+    """Its profiles are where its metrics are."""
 
 
 # --- intent: what a scenario becomes -----------------------------------------------------------------------
@@ -168,7 +182,8 @@ class MilestoneRule:
 
     ``field`` is a dotted path; ``conditions[Ready].status`` reads the list item whose ``type`` is ``Ready``;
     keys with dots are quoted: ``metadata.labels["kubevirt.io/nodeName"]``. It holds where the field equals
-    ``equals``, is one of ``one_of``, or (with neither) is present and not empty. An empty ``field`` holds from the
+    ``equals``, is one of ``one_of``, is a number of ``at_least`` or a list of so many items, is a list with an item
+    that has all values of ``contains``, or (with none of these) is present and not empty. An empty ``field`` holds from the
     first sight of the object. Deletion needs no rule: ``deleting`` (a deletionTimestamp) and ``deleted`` are
     always recorded.
     """
@@ -181,6 +196,10 @@ class MilestoneRule:
     """A terminal failure: an object here never reaches what it was to reach."""
     simulated: bool = False
     """Played by the simulator, not reached by the control plane's own work."""
+    at_least: int = 0
+    """0: does not count."""
+    contains: tuple[tuple[str, str], ...] = ()
+    """Keys and values; empty: does not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +280,18 @@ class PhaseRecord:
     """False: ended by its time limit, an error or an interruption."""
     planned: int = 0
     """How many operations, or objects, it was to handle."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRecord:
+    """A fault that was brought about on purpose, as it was: offsets on the trial's clock."""
+
+    kind: str
+    nodes: tuple[str, ...]
+    start_ns: int
+    """When the first request that brings it about was sent."""
+    end_ns: int = -1
+    """When the first request that ends it was sent; -1: it was not."""
 
 
 @dataclass(frozen=True, slots=True)

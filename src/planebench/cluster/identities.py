@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from planebench.cluster import kubeconfig, pki
+from planebench.components import users
 from planebench.components.kube_apiserver import CERTIFICATE_NAMES, FRONT_PROXY_USER
 from planebench.components.layout import LOOPBACK, Layout
+from planebench.components.users import ADMIN_USER, LOAD_USER, OBSERVER_USER
 from planebench.model import Access, Identity, Manifest
 from planebench.planes import Plane
 from planebench.planes.plane import User
 
-LOAD_USER: Final = "planebench:load"
-SIMULATOR_USER: Final = User(name="planebench:simulator")
-OBSERVER_USER: Final = "planebench:observer"
+SIMULATOR_USER: Final = User(name=users.SIMULATOR_USER)
 SIMULATOR: Final = "kwok"
 """The simulator's kubeconfig and serving certificate go by this name."""
 
@@ -84,7 +84,7 @@ class Identities:
             client(process.name, process.user.name, *process.user.groups)
             ca.issue(f"{process.name}-server", process.name, server_names=process.certificate_names, client=False)
         return cls(
-            admin=client("admin", "kubernetes-admin", "system:masters"),
+            admin=client("admin", ADMIN_USER, "system:masters"),
             load=client("load", LOAD_USER),
             observer=client("observer", OBSERVER_USER, "system:monitoring"),
             etcd_client=etcd_client,
@@ -98,6 +98,7 @@ def objects(plane: Plane) -> list[Manifest]:
     return [
         *_role("planebench-simulator", list(_KUBELET_RULES), simulator.name),
         _binding("planebench-load", "cluster-admin", LOAD_USER),
+        *_role("planebench-observer", [{"nonResourceURLs": ["/debug/pprof/*"], "verbs": ["get"]}], OBSERVER_USER),
         *_flow("planebench-load", LOAD_USER),
         *_flow("planebench-simulator", simulator.name),
     ]

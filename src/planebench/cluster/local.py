@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from planebench import stages
 from planebench.cluster.identities import SIMULATOR, Identities, objects
@@ -16,6 +16,7 @@ from planebench.cluster.installation import Installation
 from planebench.cluster.ports import Ports
 from planebench.cluster.process import Running, Supervisor
 from planebench.components import (
+    Audit,
     ClientLimits,
     Etcd,
     KubeApiserver,
@@ -28,7 +29,7 @@ from planebench.components import (
 )
 from planebench.components.layout import LOOPBACK
 from planebench.kube.client import Client
-from planebench.model import Access, ComponentError, ComponentProcess, Endpoint, Identity
+from planebench.model import Access, ComponentError, ComponentProcess, Endpoint, Identity, Profiler
 from planebench.planes import Plane, Process, Setting
 from planebench.planes.plane import substitute
 
@@ -52,9 +53,15 @@ class ClusterConfig:
     flags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Component -> flags on top of planebench's own."""
     scheduler_limits: ClientLimits | None = None
+    scheduler_configuration: Mapping[str, Any] = field(default_factory=dict)
+    """A part of the scheduler's configuration file."""
     controller_manager_limits: ClientLimits | None = None
     delays_ms: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """KWOK stage -> shortest and longest delay."""
+    audit: Audit | None = None
+    """The API server's audit log; None: it writes none."""
+    profiling: bool = False
+    """Components serve profiles of themselves."""
     timeout_s: float = _DEFAULT_TIMEOUT_S
     """From the first process to a healthy control plane."""
 
@@ -161,6 +168,7 @@ class LocalCluster:
             self._ports.take(),
             self._issued.etcd_client,
             self._flags("etcd"),
+            profiling=self.config.profiling,
         )
         await self._started(etcd.spec())
         api = KubeApiserver(
@@ -170,6 +178,7 @@ class LocalCluster:
             self._issued.admin,
             self._issued.observer,
             self._flags("kube-apiserver"),
+            self.config.audit,
         )
         await self._started(api.spec())
         on_status("starting scheduler, controller manager and simulator")
@@ -237,6 +246,7 @@ class LocalCluster:
             self._ports.take(),
             self._issued.observer,
             self.config.scheduler_limits,
+            self.config.scheduler_configuration,
             self._flags("kube-scheduler"),
         ).spec()
 
@@ -253,7 +263,14 @@ class LocalCluster:
 
     def _kwok(self) -> ProcessSpec:
         played: Sequence[Mapping[str, object]] = stages.stages(self.config.plane, self.config.delays_ms)
-        return Kwok(self.layout, SIMULATOR, self._ports.take(), played, flags=self._flags("kwok")).spec()
+        return Kwok(
+            self.layout,
+            SIMULATOR,
+            self._ports.take(),
+            played,
+            flags=self._flags("kwok"),
+            profiling=self.config.profiling,
+        ).spec()
 
     def _plane_process(self, process: Process, port: int) -> ProcessSpec:
         layout = self.layout
@@ -278,6 +295,7 @@ class LocalCluster:
             ready=Probe(Endpoint(base + process.ready.path, layout.ca), process.ready.contains),
             metrics=Endpoint(base + process.metrics, layout.ca),
             role=process.role,
+            profiler=process.profiler if self.config.profiling else Profiler.NONE,
             environment=process.environment,
             ports=(port,),
             deviations=tuple(

@@ -119,6 +119,7 @@ class Supervisor:
             argv=argv,
             log=log,
             metrics=spec.metrics,
+            profiler=spec.profiler,
             started_ns=time.monotonic_ns() - self._t0_ns,
         )
         running = Running(spec, process, record)

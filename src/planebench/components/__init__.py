@@ -4,6 +4,7 @@ The flags are kubeadm's, from the sources of v1.37.2, with changes that each car
 sets on top is a deviation, too, and all of them are listed in the run's environment.
 """
 
+from planebench.components.audit import Audit
 from planebench.components.etcd import Etcd
 from planebench.components.kube_apiserver import KubeApiserver
 from planebench.components.kube_controller_manager import KubeControllerManager
@@ -13,6 +14,7 @@ from planebench.components.layout import Layout
 from planebench.components.process import ClientLimits, Probe, ProcessSpec
 
 __all__ = [
+    "Audit",
     "ClientLimits",
     "Etcd",
     "KubeApiserver",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from planebench.components.layout import LOOPBACK, Layout
 from planebench.components.process import Change, Flags, Probe, ProcessSpec
-from planebench.model import Endpoint, Identity
+from planebench.model import Endpoint, Identity, Profiler
 
 NAME = "etcd"
 QUOTA_BYTES = 8 * 1024**3
@@ -25,6 +25,7 @@ class Etcd:
     client: Identity
     """Who may look into it: a certificate of etcd's own authority."""
     flags: Mapping[str, str] = field(default_factory=dict)
+    profiling: bool = False
 
     @property
     def url(self) -> str:
@@ -60,6 +61,8 @@ class Etcd:
             ),
             "quota-backend-bytes": Change(str(QUOTA_BYTES), "large runs outgrow the default of 2 GiB"),
         }
+        if self.profiling:
+            changes["enable-pprof"] = Change("true", "profiles were asked for")
         flags = Flags(NAME, kubeadm, changes, self.flags)
         return ProcessSpec(
             name=NAME,
@@ -67,6 +70,7 @@ class Etcd:
             arguments=flags.arguments,
             ready=Probe(self._endpoint("/readyz")),
             metrics=self._endpoint("/metrics"),
+            profiler=Profiler.PPROF if self.profiling else Profiler.NONE,
             ports=(self.client_port, self.peer_port),
             deviations=flags.deviations,
         )

@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from planebench.components.audit import Audit
 from planebench.components.layout import LOOPBACK, Layout
 from planebench.components.process import Change, Flags, Probe, ProcessSpec
-from planebench.model import Endpoint, Identity
+from planebench.model import Endpoint, Identity, Profiler
 
 NAME = "kube-apiserver"
 SERVICE_CIDR = "10.96.0.0/12"
@@ -38,6 +39,7 @@ class KubeApiserver:
     observer: Identity
     """Reads its metrics."""
     flags: Mapping[str, str] = field(default_factory=dict)
+    audit: Audit | None = None
 
     @property
     def url(self) -> str:
@@ -82,6 +84,10 @@ class KubeApiserver:
                 "false", "aggregated APIs are reached by host name: no pod network"
             ),
         }
+        policy = layout.configuration("audit-policy")
+        if self.audit is not None:
+            reason = "an audit log was asked for: whose requests are whose"
+            changes |= {name: Change(value, reason) for name, value in self.audit.flags(policy).items()}
         flags = Flags(NAME, kubeadm, changes, self.flags)
         return ProcessSpec(
             name=NAME,
@@ -89,6 +95,8 @@ class KubeApiserver:
             arguments=flags.arguments,
             ready=Probe(Endpoint(self.url + "/readyz", layout.ca, self.prober)),
             metrics=Endpoint(self.url + "/metrics", layout.ca, self.observer),
+            files={policy: self.audit.policy()} if self.audit is not None else {},
+            profiler=Profiler.PPROF,
             ports=(self.port,),
             deviations=flags.deviations,
         )

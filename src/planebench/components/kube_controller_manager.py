@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from planebench.components.layout import LOOPBACK, Layout
 from planebench.components.process import Change, ClientLimits, Flags, Probe, ProcessSpec
-from planebench.model import Endpoint, Identity
+from planebench.model import Endpoint, Identity, Profiler
 
 NAME = "kube-controller-manager"
 
@@ -72,6 +72,7 @@ class KubeControllerManager:
                 )
             ),
             metrics=Endpoint(f"https://{LOOPBACK}:{self.port}/metrics", layout.ca, self.observer),
+            profiler=Profiler.PPROF,
             ports=(self.port,),
             deviations=flags.deviations,
         )

@@ -7,10 +7,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from planebench.components.layout import LOOPBACK, Layout
 from planebench.components.process import Change, ClientLimits, Flags, Probe, ProcessSpec
-from planebench.model import Endpoint, Identity, UsageError
+from planebench.model import Endpoint, Identity, Profiler, UsageError
 
 NAME = "kube-scheduler"
 
@@ -23,10 +24,12 @@ class KubeScheduler:
     port: int
     observer: Identity
     limits: ClientLimits | None = None
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    """A part of its configuration file; planebench adds what it has to set itself."""
     flags: Mapping[str, str] = field(default_factory=dict)
 
     def spec(self) -> ProcessSpec:
-        """Raises UsageError where both limits and a configuration file are given."""
+        """Raises UsageError where limits or a configuration are given along with a file of one's own."""
         layout = self.layout
         kubeconfig = str(layout.kubeconfig("scheduler"))
         kubeadm = {
@@ -54,16 +57,19 @@ class KubeScheduler:
             ),
         }
         files: dict[Path, str] = {}
+        reasons = []
         if self.limits is not None:
+            reasons.append(f"client limits of {self.limits.qps:g} requests/s, burst {self.limits.burst}")
+        if self.configuration:
+            reasons.append(f"{', '.join(sorted(self.configuration))} as the scenario says")
+        if reasons:
             if "config" in self.flags:
                 raise UsageError(
-                    "kube-scheduler: client limits and the flag config exclude each other; "
-                    "set qps and burst in that file's clientConnection"
+                    "kube-scheduler: client limits and config exclude the flag config; write all into that file"
                 )
             file = layout.configuration(NAME)
-            files[file] = json.dumps(_configuration(kubeconfig, self.limits), indent=1)
-            qps, burst = self.limits.qps, self.limits.burst
-            changes["config"] = Change(str(file), f"client limits of {qps:g} requests/s, burst {burst}")
+            files[file] = json.dumps(_configuration(kubeconfig, self.limits, self.configuration), indent=1)
+            changes["config"] = Change(str(file), "; ".join(reasons))
         flags = Flags(NAME, kubeadm, changes, self.flags)
         return ProcessSpec(
             name=NAME,
@@ -72,6 +78,7 @@ class KubeScheduler:
             ready=Probe(self._endpoint("/readyz")),
             metrics=self._endpoint("/metrics"),
             files=files,
+            profiler=Profiler.PPROF,
             ports=(self.port,),
             deviations=flags.deviations,
         )
@@ -80,10 +87,16 @@ class KubeScheduler:
         return Endpoint(f"https://{LOOPBACK}:{self.port}{path}", self.layout.ca, self.observer)
 
 
-def _configuration(kubeconfig: str, limits: ClientLimits) -> Mapping[str, object]:
+def _configuration(
+    kubeconfig: str, limits: ClientLimits | None, configuration: Mapping[str, Any]
+) -> Mapping[str, object]:
+    connection = {**(configuration.get("clientConnection") or {}), "kubeconfig": kubeconfig}
+    if limits is not None:
+        connection |= {"qps": limits.qps, "burst": limits.burst}
     return {
         "apiVersion": "kubescheduler.config.k8s.io/v1",
         "kind": "KubeSchedulerConfiguration",
-        "clientConnection": {"kubeconfig": kubeconfig, "qps": limits.qps, "burst": limits.burst},
+        **configuration,
+        "clientConnection": connection,
         "leaderElection": {"leaderElect": False},
     }

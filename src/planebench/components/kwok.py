@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from planebench.components.layout import LOOPBACK, Layout
 from planebench.components.process import Probe, ProcessSpec
-from planebench.model import Endpoint, Manifest, Role
+from planebench.model import Endpoint, Manifest, Profiler, Role
 
 COMPONENT = "kwok"
 NODE_SELECTOR = "planebench.dev/pool"
@@ -38,6 +38,7 @@ class Kwok:
     stages: Sequence[Manifest]
     parallelism: Parallelism = Parallelism()
     flags: Mapping[str, str] = field(default_factory=dict)
+    profiling: bool = False
 
     def spec(self) -> ProcessSpec:
         layout = self.layout
@@ -62,6 +63,7 @@ class Kwok:
             ready=Probe(self._endpoint("/healthz")),
             metrics=self._endpoint("/metrics"),
             role=Role.SIMULATOR,
+            profiler=Profiler.HEAP if self.profiling else Profiler.NONE,
             files={configuration: "\n---\n".join(json.dumps(document) for document in documents)},
             ports=(self.port,),
             deviations=tuple(
@@ -80,6 +82,8 @@ class Kwok:
                 "nodeLeaseParallelism": self.parallelism.node_leases,
                 "podsOnNodeSyncParallelism": self.parallelism.pods_on_node_sync,
                 "enablePodsOnNodeSyncStreamWatch": True,
+                # Its profiles are served along with its debugging handlers, which have nothing to act on here.
+                **({"enableDebuggingHandlers": True, "enableProfilingHandler": True} if self.profiling else {}),
             },
         }
 

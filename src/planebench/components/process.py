@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from planebench.model import Endpoint, Role
+from planebench.model import Endpoint, Profiler, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class ProcessSpec:
     ready: Probe
     metrics: Endpoint | None = None
     role: Role = Role.SUBJECT
+    profiler: Profiler = Profiler.NONE
     environment: Mapping[str, str] = field(default_factory=dict)
     """Added to planebench's own."""
     files: Mapping[Path, str] = field(default_factory=dict)

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from planebench.model import Manifest, MilestoneRule, RequestTemplate, Resource, Role, UsageError, WatchSpec
+from planebench.model import Manifest, MilestoneRule, Profiler, RequestTemplate, Resource, Role, UsageError, WatchSpec
 
 INDEX_LABEL = "planebench.dev/index"
 """Carries an object's number in its workload; planes pass it on to the objects that theirs give rise to."""
@@ -81,6 +81,7 @@ class Process(_Part):
     """DNS names and IP addresses of the serving certificate."""
     ready: Ready
     metrics: str = "/metrics"
+    profiler: Profiler = Profiler.NONE
     role: Role = Role.SUBJECT
 
 
@@ -111,9 +112,11 @@ class Milestone(_Part):
     one_of: tuple[str, ...] = ()
     failure: bool = False
     simulated: bool = False
+    at_least: int = Field(0, ge=0)
+    contains: Mapping[str, str] = Field(default_factory=dict)
 
     def rule(self) -> MilestoneRule:
-        return MilestoneRule(**self.model_dump())
+        return MilestoneRule(**{**self.model_dump(), "contains": tuple(self.contains.items())})
 
 
 class ResourceType(_Part):
@@ -178,6 +181,8 @@ class Convergence(_Part):
     seen: Seen
     milestone: str = ""
     """For a successor."""
+    objects: int = Field(1, ge=1)
+    """How many successors have to reach it."""
 
 
 class Change(_Part):
@@ -198,6 +203,13 @@ class Change(_Part):
     """A change that must have come before: ``start`` needs ``stop``."""
 
 
+class Companion(_Part):
+    """An object that is created and deleted along with each object of a workload, under the same name."""
+
+    resource: ResourceType
+    manifest: str
+
+
 class Workload(_Part):
     """Objects to create, and how to follow them."""
 
@@ -213,6 +225,16 @@ class Workload(_Part):
     """The scheduler has chosen a node."""
     up: Reach
     """The object does what it was created for."""
+    children: Mapping[str, int | Literal["nodes"]] = Field(default_factory=dict)
+    """Watch -> how many objects of it each object gives rise to, where that is not one; ``nodes``: one on each
+    node that takes its pods."""
+    companions: tuple[Companion, ...] = ()
+    unschedulable: Reach | None = None
+    """The scheduler has found no node; None: that cannot be told."""
+    endpoints: Reach | None = None
+    """All its pods are endpoints of its Service; None: it has none."""
+    deletion_delay_s: float = Field(0.0, ge=0)
+    """How long a controller waits by design before it acts on a deletion."""
     changes: Mapping[str, Change] = Field(default_factory=dict)
 
 
@@ -281,7 +303,9 @@ class Plane(_Descriptor):
 
     def manifest(self, workload: str) -> Manifest:
         """The object of a workload, its ``__NAME__`` and the like not yet filled in."""
-        name = self.workload(workload).manifest
+        return self._object(self.workload(workload).manifest)
+
+    def _object(self, name: str) -> Manifest:
         documents = self._documents(name)
         if len(documents) != 1 or not isinstance(documents[0], dict):
             found = f"{len(documents)} documents" if len(documents) != 1 else type(documents[0]).__name__
@@ -295,6 +319,10 @@ class Plane(_Descriptor):
         return RequestTemplate(
             "create", resource.id, "POST", resource.path("__NAMESPACE__"), _json(self.manifest(workload))
         )
+
+    def companion(self, companion: Companion) -> Manifest:
+        """The object of a companion, its ``__NAME__`` and the like not yet filled in."""
+        return self._object(companion.manifest)
 
     def delete(self, workload: str, grace_period_s: int | None = None) -> RequestTemplate:
         """The request that deletes an object of a workload."""
@@ -355,6 +383,11 @@ class Plane(_Descriptor):
                 raise ValueError(f"{where}: the tracked watch {workload.tracked!r} is not among its watches")
             self._check_reach(f"{where}.bound", workload, workload.bound.watch, workload.bound.milestone)
             self._check_reach(f"{where}.up", workload, workload.up.watch, workload.up.milestone)
+            for reach in (workload.unschedulable, workload.endpoints):
+                if reach is not None:
+                    self._check_reach(where, workload, reach.watch, reach.milestone)
+            if unknown := sorted(workload.children.keys() - set(workload.watches)):
+                raise ValueError(f"{where}.children refers to {unknown[0]!r}, which is not among its watches")
             for key, change in workload.changes.items():
                 converged = change.converged
                 self._check_reach(f"{where}.changes.{key}", workload, converged.watch, converged.milestone)
@@ -458,6 +491,11 @@ def _check_files(plane: Plane, folder: Traversable) -> None:
     named += [("expose", source.file) for source in plane.expose]
     named += [("simulator.stages", name) for name in plane.simulator.stages]
     named += [(f"workloads.{key}.manifest", workload.manifest) for key, workload in plane.workloads.items()]
+    named += [
+        (f"workloads.{key}.companions", companion.manifest)
+        for key, workload in plane.workloads.items()
+        for companion in workload.companions
+    ]
     for field, name in named:
         if not (folder / name).is_file():
             raise UsageError(f"{folder / 'plane.yaml'}: {field}: there is no file {name}")
