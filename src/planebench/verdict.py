@@ -9,6 +9,9 @@ the measured value or of the SLO's bound, whichever is larger. A duration from a
 a value within its bound is within it without the lateness, too; what d is held against is then how far the load
 was from its plan. A value that is above its bound by more than d is a FAIL all the same.
 
+What disturbs from outside (other programs, the machine's host, watch events that come late) can only have made a
+figure worse: what is met in spite of it is met, what is missed by no more than it may have added is INCONCLUSIVE.
+
 **Missing.** A request without success is larger than every bound, in whichever percentile it falls. An object that
 never came fails every upper bound on its way, also where the percentile would leave it out: a run that lost an
 object has not shown what was demanded.
@@ -31,15 +34,38 @@ NEGLIGIBLE_SHARE: Final = 0.01
 MOST_BUSY: Final = 0.7
 """Of one core, by the load engine in its busiest second."""
 MOST_LOOP_LAG_MS: Final = 5.0
+MOST_OUTSIDE: Final = 0.1
+"""Of the machine's CPU, taken by others over five seconds."""
+MOST_STALE_S: Final = 0.05
+"""1% of the 5 s within which a pod has to start (kubernetes/community, sig-scalability/slos/slos.md)."""
+MOST_QUEUED: Final = 0.01
+"""Of the objects that the simulator played: more, and the 99th percentile tells its queue."""
+MOST_GROWTH_S: Final = 0.01
+"""Of the simulator's own part during a run: as much as it takes when it has nothing else to do."""
+MOST_MEMORY_PRESSURE: Final = 0.01
+SIMULATOR: Final = "simulator.kept_up"
+MISSED: Final = "missed SLOs"
+"""What a disturbance from outside makes doubtful, see :func:`judge`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """What the harness may have added to a duration."""
+    """What may have been added to a figure."""
 
-    seconds: float
-    """Infinite: anything."""
+    amount: float
+    """In the figure's unit; infinite: anything."""
     reason: str
+    relative: bool = False
+    """``amount`` is a share: of the machine, which may have made everything as much slower."""
+    worse_only: bool = False
+    """It can have made the figure worse, but not better: what is met in spite of it is met."""
+
+    def of(self, figure: Figure) -> float:
+        """How far the figure may be from the truth."""
+        if not self.relative or not math.isfinite(figure.value):
+            return self.amount if not self.relative else 0.0
+        share = min(self.amount, 0.99)
+        return figure.value * (share if figure.unit == "s" else share / (1 - share))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +110,12 @@ def judge(slo: SLO, figure: Figure | None, why_none: str = "") -> SLOResult:
     doubts = [doubt for doubt in figure.doubts if _matters(doubt, slo, figure)]
     if missed:
         for doubt in doubts:
-            if not _missed(slo, figure, doubt.seconds):
+            if not _missed(slo, figure, doubt.of(figure)):
                 return result(Judgement.INCONCLUSIVE, f"missed, but {doubt.reason}")
         return result(Judgement.FAIL, _why_missed(figure))
-    if doubts:
-        return result(Judgement.INCONCLUSIVE, f"met, but {doubts[0].reason}")
+    for doubt in doubts:
+        if not doubt.worse_only:
+            return result(Judgement.INCONCLUSIVE, f"met, but {doubt.reason}")
     return result(Judgement.PASS, _caution(slo, figure))
 
 
@@ -103,11 +130,12 @@ def _missed(slo: SLO, figure: Figure, doubt: float = 0.0) -> bool:
 
 
 def _matters(doubt: Doubt, slo: SLO, figure: Figure) -> bool:
-    if figure.unit != "s":
-        return math.isinf(doubt.seconds)
+    if figure.unit != "s" and not doubt.relative:
+        return math.isinf(doubt.amount)
     sizes = [figure.value] if math.isfinite(figure.value) else []
     sizes += [bound.value for bound in (slo.max, slo.min) if bound]
-    return doubt.seconds > max(NEGLIGIBLE_S, NEGLIGIBLE_SHARE * max(sizes))
+    least = NEGLIGIBLE_S if figure.unit == "s" else 0.0
+    return doubt.of(figure) > max(least, NEGLIGIBLE_SHARE * max(sizes))
 
 
 def _why_missed(figure: Figure) -> str:
@@ -277,6 +305,113 @@ def check_terminated_watchers(count: float | None) -> Finding | None:
         ok=count == 0,
         affects="",
         action="some client was too slow to read: a component's figures may contain its new LIST",
+    )
+
+
+# --- the certificate: what lies outside of the harness -------------------------------------------------------
+
+
+def check_clock(health: Mapping[str, Any]) -> Finding | None:
+    """Whether the wall clock, which the kernel stamps receipts with, was left alone; None where nobody looked."""
+    stamps = health.get("kernel_stamps")
+    steps = stamps.get("clock_steps") if isinstance(stamps, Mapping) else None
+    if not isinstance(steps, int | float):
+        return None
+    refused = stamps.get("refused", 0) if isinstance(stamps, Mapping) else 0
+    return Finding(
+        name="clock.steps",
+        title="the wall clock was not set",
+        value=f"set {steps:,.0f} times" + (f", {refused:,.0f} stamps refused" if refused else ""),
+        bound="never by more than 1 ms",
+        ok=steps == 0,
+        affects="run",
+        action="let the time service settle (chronyc tracking), then run it again",
+    )
+
+
+def check_observation(p99_s: Mapping[str, float]) -> Finding | None:
+    """Whether watch events came close behind the answers of the writes that made them; ``p99_s``: by stage."""
+    if not p99_s:
+        return None
+    worst = max(p99_s.values())
+    return Finding(
+        name="observation.staleness",
+        title="watch events came close behind their writes",
+        value="p99 " + ", ".join(f"{value_s * 1e3:.1f} ms in {stage}" for stage, value_s in p99_s.items()),
+        bound=f"{MOST_STALE_S * 1e3:g} ms",
+        ok=worst <= MOST_STALE_S,
+        affects=MISSED,
+        action="lower the rate; the API server's own fan-out is part of it, see its metrics",
+    )
+
+
+def check_simulator(
+    *,
+    step: str,
+    p50_s: float,
+    p99_s: float,
+    unloaded_s: float | None,
+    workers: int | None,
+    queued: float | None,
+    growth_s: float,
+    busy_cores: float | None,
+    cores: int | None,
+) -> Finding:
+    """Whether the simulator was never the bottleneck, see :class:`planebench.slis.simulator.Played`."""
+    parts = [f"{step} p50 {p50_s * 1e3:.1f} ms, p99 {p99_s * 1e3:.1f} ms"]
+    if unloaded_s is not None:
+        parts.append(f"p50 {unloaded_s * 1e3:.1f} ms when calibrated")
+    if queued is not None:
+        parts.append(f"{queued * 100:.1f}% waited for one of {workers:,} workers")
+    if growth_s > MOST_GROWTH_S:
+        parts.append(f"grew by {growth_s * 1e3:.0f} ms at an even rate")
+    if busy_cores is not None:
+        parts.append(f"{busy_cores:.2f} cores")
+    no_core_left = busy_cores is not None and cores is not None and busy_cores > MOST_BUSY * cores
+    return Finding(
+        name=SIMULATOR,
+        title="the simulator kept up",
+        value=", ".join(parts),
+        bound=f"at most {MOST_QUEUED * 100:g}% wait, no growth by more than {MOST_GROWTH_S * 1e3:g} ms, at most "
+        f"{MOST_BUSY * 100:.0f}% of the machine's cores",
+        ok=(queued or 0.0) <= MOST_QUEUED and growth_s <= MOST_GROWTH_S and not no_core_left,
+        affects="run",
+        action="lower the rate; planebench calibrate tells what the simulator can do on this machine",
+    )
+
+
+def check_outside(shares: Mapping[str, tuple[float, float]]) -> Finding | None:
+    """Whether the machine was left to the run; ``shares``: stage -> what others took of its CPU in the worst five
+    seconds, and the host's part of that. None where it was not sampled."""
+    if not shares:
+        return None
+    stage, (worst, steal) = max(shares.items(), key=lambda item: item[1][0])
+    by_host = f", {steal * 100:.0f}% the host of this virtual machine" if steal >= 0.005 else ""
+    return Finding(
+        name="machine.outside",
+        title="the machine was left to the run",
+        value=f"others took {worst * 100:.0f}% of its CPU in the worst five seconds ({stage}){by_host}",
+        bound=f"at most {MOST_OUTSIDE * 100:.0f}%",
+        ok=worst <= MOST_OUTSIDE,
+        affects=MISSED,
+        action="end other programs (top shows them); where it is the host, take a machine with CPUs of its own",
+    )
+
+
+def check_pressure(cpu: float, io: float, memory: float) -> Finding | None:
+    """Whether memory was no bottleneck; CPU and I/O are told along with it: waiting for these is the run's own
+    doing. Shares of the time in which something waited; NaN: the kernel does not tell."""
+    if math.isnan(memory):
+        return None
+    told = [f"{name} {share:.1%}" for name, share in (("CPU", cpu), ("I/O", io), ("memory", memory)) if share >= 0]
+    return Finding(
+        name="machine.pressure",
+        title="nothing waited for memory",
+        value=f"waited for {', '.join(told)} of the time",
+        bound=f"memory at most {MOST_MEMORY_PRESSURE * 100:g}%",
+        ok=memory <= MOST_MEMORY_PRESSURE,
+        affects="",
+        action="take fewer nodes or objects, or a machine with more memory: what is measured is its swapping",
     )
 
 

@@ -65,6 +65,7 @@ class SyntheticRun:
     milestones: list[dict[str, Any]] = field(default_factory=list)
     gaps: list[dict[str, Any]] = field(default_factory=list)
     samples: list[dict[str, Any]] = field(default_factory=list)
+    machine: list[dict[str, Any]] = field(default_factory=list)
     phases: list[dict[str, Any]] = field(default_factory=list)
     scrapes: list[tuple[float, str, str, str]] = field(default_factory=list)
     leftovers: list[str] | None = field(default_factory=list)
@@ -215,6 +216,7 @@ class SyntheticRun:
             "events": [],
             "gaps": self.gaps,
             "samples": self.samples,
+            "machine": self.machine,
         }
         for name, rows in tables.items():
             frame = pl.DataFrame(rows, schema=SCHEMAS[name])
@@ -242,6 +244,7 @@ class Truth:
     response_s: list[float] = field(default_factory=list)
     bound_s: list[float] = field(default_factory=list)
     startup_s: list[float] = field(default_factory=list)
+    deleting_s: list[float] = field(default_factory=list)
     deleted_s: list[float] = field(default_factory=list)
     patched_s: list[float] = field(default_factory=list)
     nodes: dict[str, int] = field(default_factory=dict)
@@ -302,8 +305,10 @@ def pods(
     run.phase("cleanup", Stage.CLEANUP, cleanup_s, cleanup_s + 60)
     for place, index in enumerate(sorted(numbers)):
         due_s, gone_s = cleanup_s + place / 50, chance.uniform(0.01, 1.0)
+        going_s = gone_s / 100
         run.request("cleanup", Stage.CLEANUP, "delete", "pods", index, f"pod-{index:06d}", due_s)
-        run.reach(numbers[index], deleting=due_s + gone_s / 2, deleted=due_s + gone_s)
+        run.reach(numbers[index], deleting=due_s + going_s, deleted=due_s + gone_s)
+        truth.deleting_s.append(going_s)
         truth.deleted_s.append(gone_s)
     for t_s in (0.0, cleanup_s + 60):
         run.sample(t_s, "kube-apiserver", "kube-apiserver", "subject", t_s / 10, 300 << 20)

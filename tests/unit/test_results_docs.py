@@ -14,7 +14,7 @@ from synthetic_run import looked_at, pods
 from planebench import slis, verdict
 from planebench.model import ExitCode
 from planebench.report import json as report_json
-from planebench.results.document import Lateness, Result
+from planebench.results.document import Finding, Lateness, Result
 from planebench.results.tables import SCHEMAS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -68,19 +68,55 @@ def test_every_check_is_told() -> None:
         verdict.check_restarts({}),
         verdict.check_negative({}),
         terminated,
+        *certificate(),
         verdict.check_scrapes([]),
     ]
     assert {finding.name for finding in findings} == told
     weights = {cells[0].strip("`"): cells[2] for cells in table("## Is the run valid?")}
     for finding in findings:
-        expected = {"run": "the run is inconclusive", "": "told only"}.get(finding.affects)
+        expected = {
+            "run": "the run is inconclusive",
+            "": "told only",
+            verdict.MISSED: "missed SLOs may be inconclusive",
+        }.get(finding.affects)
         assert expected is None or weights[finding.name].strip("| ") == expected
+
+
+def certificate() -> list[Finding]:
+    clock = verdict.check_clock({"kernel_stamps": {"clock_steps": 0, "refused": 0}})
+    observation = verdict.check_observation({"creation": 0.001})
+    outside = verdict.check_outside({"creation": (0.01, 0.0)})
+    pressure = verdict.check_pressure(0.5, 0.1, 0.0)
+    assert clock and observation and outside and pressure
+    return [clock, observation, simulator(), outside, pressure]
+
+
+def simulator() -> Finding:
+    return verdict.check_simulator(
+        step="pods",
+        p50_s=0.01,
+        p99_s=0.02,
+        unloaded_s=None,
+        workers=16,
+        queued=0.0,
+        growth_s=0.0,
+        busy_cores=0.1,
+        cores=2,
+    )
 
 
 def test_bounds_are_told() -> None:
     checks = section("## Is the run valid?")
     assert f"at most {verdict.MOST_BUSY:.0%} of a core" in checks
     assert f"at most {verdict.MOST_LOOP_LAG_MS:g} ms" in checks
+    for told in (
+        f"at most {verdict.MOST_STALE_S * 1e3:g} ms",
+        f"at most {verdict.MOST_QUEUED:.0%} of the objects",
+        f"more than {verdict.MOST_GROWTH_S * 1e3:g} ms",
+        f"at most {verdict.MOST_OUTSIDE:.0%} of the machine's CPU",
+        f"memory at most {verdict.MOST_MEMORY_PRESSURE:.0%} of the time",
+    ):
+        assert told in checks
     assert f"at most {verdict.NEGLIGIBLE_S * 1e3:g} ms, or {verdict.NEGLIGIBLE_SHARE:.0%}" in checks
     assert f"more than {verdict.NEGLIGIBLE_S * 1e3:g} ms" in section("## The verdict")
 

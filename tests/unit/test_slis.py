@@ -147,8 +147,7 @@ def test_requests_of_management_and_cleanup(of_pods: tuple[Result, Truth]) -> No
     for sli, n in (("management.response", 20), ("cleanup.response", 100)):
         assert told(rows[sli]) == (0.005,) * 4
         assert (rows[sli].n, rows[sli].errors, rows[sli].missing) == (n, 0, 0)
-    halves = [gone_s / 2 for gone_s in truth.deleted_s]
-    assert told(rows["cleanup.deleting"]) == pytest.approx(ranked(halves), abs=2e-9)
+    assert told(rows["cleanup.deleting"]) == pytest.approx(ranked(truth.deleting_s), abs=2e-9)
 
 
 def test_monitoring(of_pods: tuple[Result, Truth]) -> None:

@@ -36,6 +36,8 @@ def test_a_sound_run(tmp_path: Path) -> None:
         "lateness.cleanup",
         "engine.busy",
         "engine.lag",
+        "observation.staleness",
+        "simulator.kept_up",
         "watch.gaps",
         "components.restarted",
         "durations.negative",

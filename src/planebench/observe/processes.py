@@ -54,16 +54,23 @@ def harness_process(name: str, pid: int) -> ComponentProcess:
 class ProcessSampler:
     """Samples processes into a CSV file and keeps the newest sample of each.
 
-    ``processes`` is called at each round, so processes that start later are seen.
+    ``processes`` is called at each round, so processes that start later are seen; ``also`` after each round, for
+    what has to be sampled at the same time.
     """
 
     def __init__(
-        self, processes: Callable[[], Sequence[ComponentProcess]], path: Path, t0_ns: int, period_s: float = 1.0
+        self,
+        processes: Callable[[], Sequence[ComponentProcess]],
+        path: Path,
+        t0_ns: int,
+        period_s: float = 1.0,
+        also: Callable[[], None] = lambda: None,
     ) -> None:
         self._processes = processes
         self._path = path
         self._t0_ns = t0_ns
         self._period_s = period_s
+        self._also = also
         self._known: dict[int, psutil.Process] = {}
         self.newest: dict[str, ProcessSample] = {}
         self.cpu_cores: dict[str, float] = {}
@@ -92,6 +99,7 @@ class ProcessSampler:
                 self.cpu_cores[process.name] = (sample.cpu_s - before.cpu_s) / (sample.t_ns - before.t_ns) * 1e9
             self.newest[process.name] = sample
             rows.writerow([getattr(sample, column) for column in COLUMNS])  # type: ignore[attr-defined]
+        self._also()
 
     def _sample(self, process: ComponentProcess) -> ProcessSample | None:
         try:

@@ -6,7 +6,7 @@
 ``environment.json``       machine, versions, components, deviations
 ``run.json``               status, seed and phases; rewritten at every change
 ``leftovers.json``         what was still there after the cleanup
-``raw/*.parquet``          requests, objects, milestones, events, gaps, samples
+``raw/*.parquet``          requests, objects, milestones, events, gaps, samples, machine
 ``raw/scrapes/``           metrics as the components served them, with ``index.json``
 ``raw/harness.json``       the load engine's health
 ``logs/``                  one log for each process

@@ -79,8 +79,28 @@ SCHEMAS: Final[dict[str, pl.Schema]] = {
             "write_bytes": pl.Int64(),
         }
     ),
+    "machine": pl.Schema(
+        {
+            "t_ns": pl.Int64(),
+            "capacity_s": pl.Float64(),
+            "busy_s": pl.Float64(),
+            "interrupts_s": pl.Float64(),
+            "steal_s": pl.Float64(),
+            "iowait_s": pl.Float64(),
+            "cpu_some_s": pl.Float64(),
+            "io_some_s": pl.Float64(),
+            "io_full_s": pl.Float64(),
+            "memory_some_s": pl.Float64(),
+            "memory_full_s": pl.Float64(),
+            "memory_available_bytes": pl.Int64(),
+            "wall_offset_ns": pl.Int64(),
+        }
+    ),
 }
 """Table -> the columns that analysis may rely on; strings may be stored as categories."""
+
+_SAMPLED: Final = ("samples", "machine")
+"""Tables that are written as CSV while the run goes on."""
 
 Tables = dict[str, pl.DataFrame]
 
@@ -96,14 +116,15 @@ def convert(folder: RunFolder, *, keep: bool = False) -> None:
     """
     if (folder.raw / "engine" / "layout.json").exists():
         engine_files.convert(folder.path, keep=keep)
-    written = folder.raw / "samples.csv"
-    if written.exists():
-        target = folder.raw / "samples.parquet"
-        partial = target.with_suffix(".partial")
-        _samples(written).write_parquet(partial, compression="zstd")
-        partial.replace(target)
-        if not keep:
-            written.unlink()
+    for name in _SAMPLED:
+        written = folder.raw / f"{name}.csv"
+        if written.exists():
+            target = folder.raw / f"{name}.parquet"
+            partial = target.with_suffix(".partial")
+            _sampled(written, SCHEMAS[name]).write_parquet(partial, compression="zstd")
+            partial.replace(target)
+            if not keep:
+                written.unlink()
 
 
 def read(folder: RunFolder) -> Tables:
@@ -131,11 +152,10 @@ def _read(path: Path, schema: pl.Schema) -> pl.DataFrame:
         raise PlanebenchError(f"{path}: holds what it should not: {str(error).splitlines()[0]}") from None
 
 
-def _samples(path: Path) -> pl.DataFrame:
-    """The sampler's CSV; a torn last line is left out."""
+def _sampled(path: Path, schema: pl.Schema) -> pl.DataFrame:
+    """A sampler's CSV; a torn last line is left out."""
     whole = path.read_bytes()
     whole = whole[: whole.rfind(b"\n") + 1]
-    schema = SCHEMAS["samples"]
     try:
         return pl.read_csv(whole, schema=schema) if whole else pl.DataFrame(schema=schema)
     except pl.exceptions.PolarsError as error:

@@ -11,9 +11,11 @@ from typing import Any, Final
 
 import psutil
 
-from planebench import __version__
+from planebench import __version__, stages
 from planebench.binaries import Artifact
+from planebench.components.kwok import Parallelism
 from planebench.model import ComponentProcess
+from planebench.planes import Plane
 
 _LIBRARIES: Final = ("msgspec", "aiohttp", "polars", "numpy")
 
@@ -56,6 +58,13 @@ def processes(running: Iterable[ComponentProcess]) -> list[dict[str, Any]]:
         {"name": process.name, "component": process.component, "role": process.role, "argv": process.argv}
         for process in running
     ]
+
+
+def simulator(plane: Plane) -> dict[str, Any]:
+    """How many objects of each kind the simulator plays at once."""
+    parallelism = Parallelism()
+    played = stages.stages(plane)
+    return {"workers": stages.workers(played, parallelism.pod_stages, parallelism.node_stages)}
 
 
 def harness() -> Mapping[str, Any]:

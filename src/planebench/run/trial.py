@@ -22,6 +22,7 @@ from planebench.cluster.named import NamedCluster
 from planebench.kube.client import Client
 from planebench.load import Engine
 from planebench.model import ExitCode, PlanebenchError, Progress, UsageError
+from planebench.observe.machine import MachineSampler
 from planebench.observe.processes import ProcessSampler, harness_process
 from planebench.observe.scrapes import MetricsScraper
 from planebench.plan import Planner
@@ -213,10 +214,14 @@ class _Trial:
     @contextlib.asynccontextmanager
     async def _sampling(self, cluster: LocalCluster | NamedCluster, engine: Engine) -> AsyncIterator[None]:
         own = [harness_process("planebench", os.getpid()), harness_process("load-engine", engine.pid)]
-        sampler = ProcessSampler(lambda: [*cluster.processes, *own], self._folder.raw / "samples.csv", self._t0_ns)
-        self._sampler = sampler
-        async with _going_on(sampler.run()):
-            yield
+        raw = self._folder.raw
+        with contextlib.closing(MachineSampler(raw / "machine.csv", self._t0_ns)) as machine:
+            sampler = ProcessSampler(
+                lambda: [*cluster.processes, *own], raw / "samples.csv", self._t0_ns, also=machine.sample
+            )
+            self._sampler = sampler
+            async with _going_on(sampler.run()):
+                yield
 
     def _progress(self, progress: Progress) -> None:
         self._listener.progress(progress)
@@ -248,6 +253,7 @@ async def _going_on(work: Any) -> AsyncIterator[None]:
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error
 
+                "simulator": environment.simulator(self._plane),
 
 def default_folder(scenario: Scenario) -> Path:
     """A new folder below ``planebench-runs``; runs of one second get a number each."""

@@ -99,7 +99,7 @@ def _cpu_total_s(samples: pl.DataFrame) -> float | None:
     """All processes' CPU since their start; one that restarted counts anew, on top."""
     if not samples.height:
         return None
-    return round(sum(float(_growing(mine)[-1]) for mine in _by_process(samples)), 3)
+    return round(sum(float(growing(mine)[-1]) for mine in of_each_process(samples)), 3)
 
 
 def _cpu_by_stage_s(seen: Observations, samples: pl.DataFrame) -> dict[str, float]:
@@ -111,19 +111,20 @@ def _cpu_by_stage_s(seen: Observations, samples: pl.DataFrame) -> dict[str, floa
     for stage in Stage:
         for phase in seen.run.of_stage(stage):
             used_s = 0.0
-            for mine in _by_process(samples):
-                at = np.interp([phase.start_ns, phase.end_ns], mine["t_ns"].to_numpy(), _growing(mine))
+            for mine in of_each_process(samples):
+                at = np.interp([phase.start_ns, phase.end_ns], mine["t_ns"].to_numpy(), growing(mine))
                 used_s += float(at[1] - at[0])
             found[stage] = found.get(stage, 0.0) + used_s
     found[OTHER] = max(total_s - sum(found.values()), 0.0)
     return {name: round(used_s, 3) for name, used_s in found.items()}
 
 
-def _by_process(samples: pl.DataFrame) -> list[pl.DataFrame]:
+def of_each_process(samples: pl.DataFrame) -> list[pl.DataFrame]:
+    """A process's samples each, in the order of their times."""
     return [mine.sort("t_ns") for mine in samples.partition_by("process")]
 
 
-def _growing(samples: pl.DataFrame) -> Values:
+def growing(samples: pl.DataFrame) -> Values:
     """Cumulative CPU that goes on where a new process of the same name began at zero."""
     used = samples["cpu_s"].to_numpy().astype(np.float64)
     carried, offsets = 0.0, [0.0]

@@ -27,6 +27,7 @@ from planebench.results.document import (
 from planebench.results.folder import RunFolder, RunRecord
 from planebench.slis import cleanup, creation, management, monitoring, scheduling
 from planebench.slis.catalog import find
+from planebench.slis.certificate import Certificate
 from planebench.slis.components import components
 from planebench.slis.harness import Doubts, count_gaps, engine_health, lateness
 from planebench.slis.indicator import Indicator
@@ -63,8 +64,9 @@ def evaluate_folder(path: Path) -> Result:
     late = lateness(seen)
     health = engine_health(folder.harness())
     engine = verdict.check_engine(health)
-    findings = _findings(seen, scrapes, indicators, late, engine)
-    slos = _slos(seen, indicators, Doubts(seen, late, engine))
+    certificate = Certificate(seen, health)
+    findings = _findings(seen, scrapes, indicators, late, [*engine, *certificate.findings()])
+    slos = judge_slos(seen, indicators, Doubts(seen, late, [*engine, *certificate.clock()], certificate.doubts))
     judgement, reason = verdict.overall(slos, findings)
     run = seen.run
     return Result(
@@ -135,7 +137,8 @@ def _finite(number: float | None) -> float | None:
     return number if number is not None and np.isfinite(number) else None
 
 
-def _slos(seen: Observations, indicators: Sequence[Indicator], doubts: Doubts) -> list[SLOResult]:
+def judge_slos(seen: Observations, indicators: Sequence[Indicator], doubts: Doubts) -> list[SLOResult]:
+    """The scenario's demands, each held against the indicator of its name."""
     known = {indicator.name: indicator for indicator in indicators}
     found = []
     for slo in seen.scenario.slos:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -52,8 +52,16 @@ def lateness_row(seen: Observations) -> Row | None:
 class Doubts:
     """What makes each indicator doubtful."""
 
-    def __init__(self, seen: Observations, late: Sequence[Lateness], engine: Sequence[Finding]) -> None:
+    def __init__(
+        self,
+        seen: Observations,
+        late: Sequence[Lateness],
+        engine: Sequence[Finding],
+        others: Callable[[Indicator], Iterable[Doubt]] = lambda _: (),
+    ) -> None:
+        """``others`` tells what else makes an indicator doubtful."""
         self._seen = seen
+        self._others = others
         self._late_s = {found.stage: found.p99_s or 0.0 for found in late}
         self._engine = [finding for finding in engine if not finding.ok]
 
@@ -84,7 +92,7 @@ class Doubts:
             late_s = self._late_s.get(indicator.measured_in or "", 0.0)
             if indicator.from_due and late_s:
                 doubts.append(Doubt(late_s, f"requests were sent late: p99 {late_s * 1e3:.1f} ms"))
-        return doubts
+        return [*doubts, *self._others(indicator)]
 
     def _gaps(self, indicator: Indicator) -> list[Doubt]:
         """Gaps of the indicator's watches while it was measured: lossy ones, and the longest of the others."""

@@ -68,6 +68,7 @@ class Observations:
         """With ``ok``: it had its effect."""
         self.gaps = found["gaps"]
         self.samples = found["samples"]
+        self.machine = found["machine"]
         self.events = found["events"]
         self.objects = _numbered(found["objects"])
         self.milestones = found["milestones"].join(

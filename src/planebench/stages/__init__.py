@@ -6,7 +6,7 @@ for each stage; the report then has to say so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -87,6 +87,17 @@ def _spellings(kind: str) -> list[str]:
     """Different ways to write a kind, at most one for each hexadecimal digit: ``VM``, ``vM``, ``vm``."""
     ways = (kind[:place].lower() + kind[place:].upper() for place in range(len(kind) + 1))
     return list(dict.fromkeys(ways))[: len(_HEX)]
+
+
+def workers(played: Iterable[Manifest], of_pods: int, of_nodes: int) -> dict[str, int]:
+    """How many objects of each kind (in lower case) KWOK plays at once: ``of_pods`` pods and ``of_nodes`` nodes,
+    by its parallelism, and one object of any other kind for each way in which the stages write that kind."""
+    spellings: dict[str, set[str]] = {}
+    for stage in played:
+        kind = str(stage["spec"]["resourceRef"]["kind"])
+        spellings.setdefault(kind.lower(), set()).add(kind)
+    known = {"pod": of_pods, "node": of_nodes}
+    return {kind: known.get(kind, len(ways)) for kind, ways in spellings.items()}
 
 
 def merge_patch(target: Any, patch: Any) -> Any:

@@ -1,0 +1,158 @@
+"""The simulator: how long it takes to play what a node would do, and whether it kept up.
+
+A real cluster has a kubelet on every node; KWOK has a number of workers for all of them. As long as one of them is
+free whenever an object comes, what it adds is its own request's time. Where objects queue for a worker, figures
+that rest on the simulator tell KWOK's limits, not the control plane's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+
+from planebench.model import Role, Stage
+from planebench.planes import Workload
+from planebench.slis.machine import busiest_cores
+from planebench.slis.management import startup_path
+from planebench.slis.observations import ADDED, Created, Observations, look_up
+from planebench.stats import Sample, Values
+
+RESTS_ON_IT: Final = (
+    "creation.startup",
+    "management.running",
+    "management.ready",
+    "management.change",
+    "cleanup.deleted",
+    "cleanup.gone",
+)
+"""Indicators that contain what is played, beside those that are nothing else."""
+
+_LEAST_N: Final = 100
+_PARTS: Final = 5
+_STEADY: Final = 1.2
+_REQUESTS: Final = 3.0
+"""A played step contains one request and two watch events: where these got slower, so did it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Played:
+    """What the simulator played of a run's first step: an object that a node has got, until it runs."""
+
+    watch: str
+    step: str
+    sample: Sample
+    """From the receipt that hands it over to the receipt of what is played, in seconds."""
+    workers: int | None
+    """None: the run did not note it."""
+    queued: float | None
+    """The share of objects that found all workers busy."""
+    growth_s: float
+    """By how much its median rose from the first fifth of the objects to the last one at an even rate, beyond
+    what the API server's own slowing down explains; 0 where it did not, the rate rose, or there are under 100."""
+    cores: float | None
+    """The most CPU it used over five seconds."""
+    unloaded_s: float | None
+    """Its median when objects come one by one, by ``planebench calibrate`` on this machine; None: not measured."""
+
+
+def played(seen: Observations) -> Played | None:
+    """None where nothing is played."""
+    found: list[tuple[Values, Values, Values]] = []
+    watch = step = ""
+    for made in seen.created:
+        place = played_step(seen, made.workload)
+        if place is None:
+            continue
+        watch, before, after = place
+        step = f"{before} to {after}"
+        start_s = seen.reached_s(made.index, watch, before)
+        came = ~np.isnan(start_s)
+        end_s = seen.reached_s(made.index, watch, after)
+        found.append((start_s[came], end_s[came], _service_s(seen, made)[came]))
+    if not found or not sum(len(part[0]) for part in found):
+        return None
+    start_s, end_s, service_s = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    order = np.argsort(start_s, kind="stable")
+    start_s, end_s, service_s = start_s[order], end_s[order], service_s[order]
+    ended = ~np.isnan(end_s)
+    noted = seen.folder.environment()
+    workers = _workers(noted, seen.plane.watches[watch].resource.kind)
+    return Played(
+        watch=watch,
+        step=step,
+        sample=Sample.of(end_s[ended] - start_s[ended], int((~ended).sum())),
+        workers=workers,
+        queued=None if workers is None else float((in_hand(start_s, end_s) >= workers).mean()),
+        growth_s=growth_s(start_s, end_s, service_s),
+        cores=busiest_cores(seen, _component(seen)),
+        unloaded_s=_unloaded_s(noted),
+    )
+
+
+def played_step(seen: Observations, workload: Workload) -> tuple[str, str, str] | None:
+    """A watch, and the milestones before and after the first step that is played there.
+
+    Where a plane plays custom resources, their pods also wait for the plane's controllers: so the last watch other
+    than the pods' that has such a step, else the pods'.
+    """
+    pods = workload.bound.watch
+    for watch in [*(watch for watch in reversed(workload.watches) if watch != pods), pods]:
+        path = startup_path(seen.plane, watch)
+        before = ADDED
+        for rule in path:
+            if rule.simulated:
+                return watch, before, rule.name
+            before = rule.name
+    return None
+
+
+def in_hand(start_s: Values, end_s: Values) -> Values:
+    """For each object, how many others were being played, or waited for it, when it came; ``start_s`` ascending,
+    NaN in ``end_s``: for ever."""
+    begun = np.searchsorted(start_s, start_s, side="right")
+    ended = np.searchsorted(np.sort(np.where(np.isnan(end_s), np.inf, end_s)), start_s, side="right")
+    return np.asarray(begun - ended - 1, dtype=np.float64)
+
+
+def growth_s(start_s: Values, end_s: Values, service_s: Values) -> float:
+    """See :attr:`Played.growth_s`; arrays in the order of ``start_s``."""
+    known = ~np.isnan(end_s)
+    start_s, took_s, service_s = start_s[known], (end_s - start_s)[known], service_s[known]
+    size = len(start_s) // _PARTS
+    if len(start_s) < _LEAST_N:
+        return 0.0
+    first, last = slice(0, size), slice(-size, None)
+    spans = [float(np.ptp(start_s[part])) for part in (first, last)]
+    if min(spans) <= 0 or spans[0] / spans[1] > _STEADY:
+        return 0.0
+    before, after = (float(np.median(took_s[part])) for part in (first, last))
+    slower = float(np.nanmedian(service_s[last]) - np.nanmedian(service_s[first]))
+    return max(after - before - _REQUESTS * max(slower, 0.0), 0.0)
+
+
+def _service_s(seen: Observations, made: Created) -> Values:
+    requests = seen.of_stage(Stage.CREATION, "create").filter(pl.col("ok")).unique("index", keep="first")
+    times = requests.select("index", ((pl.col("done_ns") - pl.col("sent_ns")) / 1e9).alias("t_s"))
+    return look_up(made.index, times)
+
+
+def _component(seen: Observations) -> str:
+    found = seen.samples.filter(pl.col("role") == Role.SIMULATOR)["component"]
+    return str(found[0]) if len(found) else ""
+
+
+def _workers(environment: dict[str, Any], kind: str) -> int | None:
+    noted = environment.get("simulator")
+    workers = noted.get("workers") if isinstance(noted, dict) else None
+    found = workers.get(kind.lower()) if isinstance(workers, dict) else None
+    return found if isinstance(found, int) and found > 0 else None
+
+
+def _unloaded_s(environment: dict[str, Any]) -> float | None:
+    noted = environment.get("calibration")
+    simulator = noted.get("simulator") if isinstance(noted, dict) else None
+    found = simulator.get("unloaded_p50_s") if isinstance(simulator, dict) else None
+    return float(found) if isinstance(found, int | float) else None
