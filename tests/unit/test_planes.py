@@ -122,9 +122,9 @@ def test_a_built_in_plane_loads_whole(name: str) -> None:
         assert body["kind"] == plane.workload(workload).resource.kind
         assert body["metadata"]["labels"][INDEX_LABEL] == "__INDEX__"
         assert b"${" not in template.body
-        assert plane.delete(workload).path.endswith(
-            "/namespaces/__NAMESPACE__/" + template.path.split("/")[-1] + "/__NAME__"
-        )
+        namespaced = plane.workload(workload).resource.namespaced
+        place = "/namespaces/__NAMESPACE__/" if namespaced else "/"
+        assert plane.delete(workload).path.endswith(place + template.path.split("/")[-1] + "/__NAME__")
         for change in plane.workload(workload).changes:
             assert b"__REVISION__" not in plane.change(workload, change, revision="1").body
     assert plane.limits
@@ -211,7 +211,7 @@ def test_no_such_plane(name: str, message: str, tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"sise": 4}, r"plane core has no setting 'sise'; it has: pod_cpu, pod_memory"),
+        ({"sise": 4}, r"plane core has no setting 'sise'; it has: added_replicas, completions, daemon_cpu, "),
         ({"pod_cpu": 4}, r"setting 'pod_cpu' of plane core must be of type str, not 4"),
     ],
 )

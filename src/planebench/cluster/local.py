@@ -246,8 +246,8 @@ class LocalCluster:
             self._ports.take(),
             self._issued.observer,
             self.config.scheduler_limits,
-            self.config.scheduler_configuration,
             self._flags("kube-scheduler"),
+            self.config.scheduler_configuration,
         ).spec()
 
     def _controller_manager(self, api_url: str) -> ProcessSpec:

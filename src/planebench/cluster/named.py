@@ -257,6 +257,7 @@ async def start(
         "binaries": config.binaries,
         "flags": config.flags,
         "scheduler_limits": config.scheduler_limits,
+        "scheduler_configuration": config.scheduler_configuration,
         "controller_manager_limits": config.controller_manager_limits,
         "delays_ms": config.delays_ms,
         "timeout_s": config.timeout_s,

@@ -24,9 +24,9 @@ class KubeScheduler:
     port: int
     observer: Identity
     limits: ClientLimits | None = None
+    flags: Mapping[str, str] = field(default_factory=dict)
     configuration: Mapping[str, Any] = field(default_factory=dict)
     """A part of its configuration file; planebench adds what it has to set itself."""
-    flags: Mapping[str, str] = field(default_factory=dict)
 
     def spec(self) -> ProcessSpec:
         """Raises UsageError where limits or a configuration are given along with a file of one's own."""
@@ -64,8 +64,10 @@ class KubeScheduler:
             reasons.append(f"{', '.join(sorted(self.configuration))} as the scenario says")
         if reasons:
             if "config" in self.flags:
+                what = "client limits" if self.limits is not None else "a configuration"
                 raise UsageError(
-                    "kube-scheduler: client limits and config exclude the flag config; write all into that file"
+                    f"kube-scheduler: {what} and the flag config exclude each other; "
+                    "set qps and burst in that file's clientConnection, and what else there is to set"
                 )
             file = layout.configuration(NAME)
             files[file] = json.dumps(_configuration(kubeconfig, self.limits, self.configuration), indent=1)

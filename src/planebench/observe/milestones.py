@@ -209,6 +209,14 @@ def present(value: Any) -> bool:
 
 def _compile(rule: MilestoneRule, types: ObjectType) -> Callable[[Any], bool]:
     pick = types.pick(rule.field)
+    if rule.at_least:
+        return _of_value(pick, lambda value: _size(value) >= rule.at_least)
+    if rule.contains:
+        wanted = rule.contains
+        return _of_value(
+            pick,
+            lambda items: any(all(item.get(key) == value for key, value in wanted) for item in _mappings(items)),
+        )
     if rule.equals is None and not rule.one_of:
         return present if pick is None else lambda items: present(pick(items))
     accepted: set[Any] = {rule.equals, *rule.one_of} - {None}
@@ -219,6 +227,19 @@ def _compile(rule: MilestoneRule, types: ObjectType) -> Callable[[Any], bool]:
             continue
     test = frozenset(accepted).__contains__
     return test if pick is None else lambda items: test(pick(items))
+
+
+def _of_value(pick: Callable[[Any], Any] | None, test: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return test if pick is None else lambda items: test(pick(items))
+
+
+def _size(value: Any) -> float:
+    """A number, or how many items a list has."""
+    return len(value) if isinstance(value, list) else value if isinstance(value, int | float) else 0
+
+
+def _mappings(items: Any) -> Iterator[dict[str, Any]]:
+    return (item for item in items if isinstance(item, dict)) if isinstance(items, list) else iter(())
 
 
 # --- the reducer -------------------------------------------------------------------------------------------

@@ -1,12 +1,13 @@
 """Plans: a scenario and a seed become ordered operations with due times."""
 
 from planebench.plan.arrivals import arrivals, stream
-from planebench.plan.objects import REVISION_LABEL, RUN_LABEL, Kind
+from planebench.plan.objects import REVISION_LABEL, RUN_LABEL, Kind, children_of, source_of
 from planebench.plan.operations import Naming, Operations
-from planebench.plan.planner import CANARY, LIST_FORMS, NODES, Planner
+from planebench.plan.planner import CANARY, LEASES, LIST_FORMS, NODES, Planner
 
 __all__ = [
     "CANARY",
+    "LEASES",
     "LIST_FORMS",
     "NODES",
     "REVISION_LABEL",
@@ -16,5 +17,7 @@ __all__ = [
     "Operations",
     "Planner",
     "arrivals",
+    "children_of",
+    "source_of",
     "stream",
 ]

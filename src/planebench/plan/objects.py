@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from planebench import nodes
+from planebench.constraints import pod_of, takes
 from planebench.model import Manifest, Resource
 from planebench.plan.arrivals import permutation, stream
 from planebench.plan.operations import Naming
-from planebench.planes import Plane, Workload
+from planebench.planes import Convergence, Plane, Workload
 from planebench.planes.plane import INDEX_LABEL
 from planebench.scenario import ObjectKind, Scenario, apportion
+from planebench.stages import merge_patch
 
 RUN_LABEL = "planebench.dev/run"
 REVISION_LABEL = "planebench.dev/revision"
@@ -31,6 +34,18 @@ class Kind:
     """Their numbers in the workload, ascending."""
     naming: Naming
 
+    children: Mapping[str, int]
+    """Watch -> how many objects of it each of them gives rise to; a watch that is not here has one."""
+
+    def successors(self, converged: Convergence) -> int:
+        """How many objects have to reach a change's milestone for each object that is changed."""
+        return self.children.get(converged.watch, 1) if converged.objects == "all" else converged.objects
+
+    @property
+    def expected(self) -> bool:
+        """They are to come up."""
+        return self.source.expect == "up"
+
     @property
     def template(self) -> str:
         return self.source.template
@@ -44,7 +59,8 @@ def kinds_of(scenario: Scenario, plane: Plane, seed: int) -> tuple[Kind, ...]:
     """The workload's kinds; which number is of which kind is drawn, how many are of each is not."""
     objects, count = scenario.workload.objects, scenario.workload.count
     sizes = apportion(count, [kind.share for kind in objects])
-    mixed = permutation(stream(seed, "kinds"), count)
+    listed = scenario.workload.order == "listed"
+    mixed = np.arange(count, dtype=np.int32) if listed else permutation(stream(seed, "kinds"), count)
     ends = np.cumsum(sizes)
     return tuple(
         Kind(
@@ -55,8 +71,34 @@ def kinds_of(scenario: Scenario, plane: Plane, seed: int) -> tuple[Kind, ...]:
                 f"{source.prefix}-{{:06d}}",
                 scenario.namespaces if plane.workload(source.template).resource.namespaced else ("",),
             ),
+            children=children_of(source, scenario, plane),
         )
         for source, size, end in zip(objects, sizes, ends.tolist(), strict=True)
+    )
+
+
+def children_of(source: ObjectKind, scenario: Scenario, plane: Plane) -> Mapping[str, int]:
+    """Watch -> how many objects of it each object of a kind gives rise to, where that is not one."""
+    wanted = plane.workload(source.template).children
+    if not any(number == "nodes" for number in wanted.values()):
+        return {watch: int(number) for watch, number in wanted.items()}
+    _, pod = pod_of(source_of(source, plane))
+    fitting = sum(takes(node, pod) for node in nodes.manifests(scenario.nodes, plane))
+    return {watch: fitting if number == "nodes" else int(number) for watch, number in wanted.items()}
+
+
+def source_of(source: ObjectKind, plane: Plane) -> Manifest:
+    """The object of a kind as the plane or the scenario gives it."""
+    manifest = plane.manifest(source.template) if source.manifest is None else source.manifest
+    merged: Manifest = merge_patch(manifest, source.patch or {})
+    return merged
+
+
+def companions_of(kind: Kind, plane: Plane, run_id: str) -> tuple[tuple[Resource, Manifest], ...]:
+    """What is created along with each object of a kind: its resource and the object, labelled in the same way."""
+    return tuple(
+        (companion.resource.resource(), _identified(plane.companion(companion), run_id, namespaced=True))
+        for companion in kind.workload.companions
     )
 
 
@@ -66,10 +108,13 @@ def manifest_of(kind: Kind, plane: Plane, run_id: str) -> Manifest:
     An object of one's own may come from a cluster (``kubectl get -o yaml``): what the server had set is left out.
     Where it is a template for further objects (``spec.template``), those carry the labels, too.
     """
-    source = plane.manifest(kind.template) if kind.source.manifest is None else kind.source.manifest
+    return _identified(source_of(kind.source, plane), run_id, namespaced=kind.workload.resource.namespaced)
+
+
+def _identified(source: Manifest, run_id: str, *, namespaced: bool) -> Manifest:
     manifest = {key: value for key, value in source.items() if key != "status"}
     identity = {"name": "__NAME__"}
-    if kind.workload.resource.namespaced:
+    if namespaced:
         identity["namespace"] = "__NAMESPACE__"
     kept = {
         key: value

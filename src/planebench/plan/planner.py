@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from planebench.model import LoadPhase, Manifest, MilestoneRule, RequestTemplate, Resource, Stage, WatchSpec
 from planebench.plan.arrivals import DueTimes, arrivals, constant, permutation, stream, uniform
-from planebench.plan.objects import REVISION_LABEL, RUN_LABEL, Kind, kinds_of, manifest_of
+from planebench.plan.objects import REVISION_LABEL, RUN_LABEL, Kind, companions_of, kinds_of, manifest_of
 from planebench.plan.operations import Naming, Operations
 from planebench.planes import Plane
 from planebench.scenario import Scenario
@@ -31,6 +31,13 @@ LIST_FORMS: Final[Mapping[str, tuple[str, str]]] = {
 }
 """Form -> query and media type. 500 is client-go's page size."""
 
+LEASES: Final = "leases"
+"""The watch of the nodes' leases, in scenarios with faults."""
+
+_READY = "status.conditions[Ready].status"
+_UNREACHABLE = "node.kubernetes.io/unreachable"
+_LEASE_NAMESPACE = "kube-node-lease"
+_LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 _PREPARATION_PER_S = 200.0
 """Nodes and namespaces come quickly, but not all in one instant: they are not what is measured."""
 _CANARY_NAMESPACE = "planebench-canary"
@@ -96,10 +103,17 @@ class Planner:
         nodes = WatchSpec(
             name=NODES,
             resource=_NODES,
-            milestones=(MilestoneRule("ready", "status.conditions[Ready].status", equals="True", simulated=True),),
+            milestones=(
+                MilestoneRule("ready", _READY, equals="True", simulated=True),
+                MilestoneRule("noschedule", "spec.taints", contains=_unreachable("NoSchedule")),
+                MilestoneRule("noexecute", "spec.taints", contains=_unreachable("NoExecute")),
+            ),
             label_selector=f"{RUN_LABEL}={self._run_id}",
+            revision_field=_READY,
         )
         found = {NODES: nodes}
+        if self._scenario.faults:  # their events tell when a node was last heard of
+            found[LEASES] = WatchSpec(LEASES, _LEASES, (), namespaces=(_LEASE_NAMESPACE,))
         for kind in self.kinds:
             found |= {spec.name: spec for spec in self._plane.watch_specs(kind.template)}
         if self._canary_count:
@@ -158,7 +172,7 @@ class Planner:
     # --- the stages ---
 
     def creation(self) -> LoadPhase:
-        """Creates every object, in the order of their numbers."""
+        """Creates every object, in the order of their numbers; its companions are due at the same time."""
         templates = [
             dataclasses.replace(
                 self._plane.create(kind.template), body=_json(manifest_of(kind, self._plane, self._run_id))
@@ -167,7 +181,15 @@ class Planner:
         ]
         arrival = self._scenario.lifecycle.creation.arrival
         due_ns = arrivals(arrival, self._scenario.workload.count, stream(self._seed, "creation"))
-        return self._of_all("creation", Stage.CREATION, templates, due_ns)
+        companions = [
+            (
+                number,
+                RequestTemplate("create", resource.id, "POST", resource.path("__NAMESPACE__"), _json(manifest)),
+            )
+            for number, kind in enumerate(self.kinds)
+            for resource, manifest in companions_of(kind, self._plane, self._run_id)
+        ]
+        return self._of_all("creation", Stage.CREATION, templates, due_ns, companions)
 
     def management(self) -> tuple[LoadPhase, ...]:
         """One phase for each change, by its name and in the scenario's order.
@@ -204,7 +226,8 @@ class Planner:
             columns.append((constant(rate_per_s, len(index)) + half_a_step, template + len(templates), index))
 
         if settings.duration and settings.lists and settings.forms:
-            resources = {spec.resource.id: spec.resource for spec in self.watches() if spec.name != CANARY}
+            own = (CANARY, LEASES)
+            resources = {spec.resource.id: spec.resource for spec in self.watches() if spec.name not in own}
             lists = [
                 (_list_template(resource, form), Naming(form))
                 for resource in resources.values()
@@ -238,10 +261,43 @@ class Planner:
         return self._phase("monitoring", Stage.MONITORING, templates, operations)
 
     def cleanup(self) -> LoadPhase:
-        """Deletes every object, in the order of their numbers."""
+        """Deletes every object, in the order of their numbers; its companions are due at the same time."""
         templates = [self._plane.delete(kind.template) for kind in self.kinds]
         due_ns = constant(self._scenario.lifecycle.cleanup.rate, self._scenario.workload.count)
-        return self._of_all("cleanup", Stage.CLEANUP, templates, due_ns)
+        options = _json({"apiVersion": "v1", "kind": "DeleteOptions"})
+        companions = [
+            (
+                number,
+                RequestTemplate(
+                    "delete", resource.id, "DELETE", resource.path("__NAMESPACE__", "__NAME__"), options
+                ),
+            )
+            for number, kind in enumerate(self.kinds)
+            for resource, _ in companions_of(kind, self._plane, self._run_id)
+        ]
+        return self._of_all("cleanup", Stage.CLEANUP, templates, due_ns, companions)
+
+    def setup(self) -> tuple[Manifest, ...]:
+        """The scenario's further objects, with the run's label; their namespace, if they are to have any, is the
+        workload's first one.
+        """
+        return tuple(
+            {
+                **item,
+                "metadata": {
+                    "namespace": self._scenario.namespaces[0],
+                    **item["metadata"],
+                    "labels": {**(item["metadata"].get("labels") or {}), RUN_LABEL: self._run_id},
+                },
+            }
+            for item in self._scenario.setup
+        )
+
+    def silenced(self, fault: int) -> tuple[str, ...]:
+        """The names of the nodes that a fault of the scenario strikes, drawn by the seed."""
+        names = [f"{pool.name}-{number:06d}" for pool in self._scenario.nodes for number in range(pool.count)]
+        order = permutation(stream(self._seed, f"fault {fault}"), len(names))
+        return tuple(sorted(names[place] for place in order[: self._scenario.faults[fault].count(len(names))]))
 
     # --- parts ---
 
@@ -259,11 +315,29 @@ class Planner:
         return int(settings.duration * settings.canary)
 
     def _of_all(
-        self, name: str, stage: Stage, templates: Sequence[RequestTemplate], due_ns: DueTimes
+        self,
+        name: str,
+        stage: Stage,
+        templates: Sequence[RequestTemplate],
+        due_ns: DueTimes,
+        companions: Sequence[tuple[int, RequestTemplate]],
     ) -> LoadPhase:
+        """One operation for each object, and one for each of its companions: (kind's position, template)."""
         index = np.arange(self._scenario.workload.count, dtype=np.int32)
         namings = tuple(kind.naming for kind in self.kinds)
-        return self._phase(name, stage, templates, Operations(due_ns, self._kind_of, index, namings))
+        if not companions:
+            return self._phase(name, stage, templates, Operations(due_ns, self._kind_of, index, namings))
+        indices = [index, *(self.kinds[kind].indices for kind, _ in companions)]
+        template = [self._kind_of]
+        for number, (kind, _) in enumerate(companions, len(templates)):
+            template.append(np.full(len(self.kinds[kind].indices), number, np.int32))
+        operations = Operations.ordered(
+            np.concatenate([due_ns[part] for part in indices]),
+            np.concatenate(template),
+            np.concatenate(indices),
+            [*namings, *(self.kinds[kind].naming for kind, _ in companions)],
+        )
+        return self._phase(name, stage, [*templates, *(item for _, item in companions)], operations)
 
     def _fixed(self, name: str, templates: Sequence[RequestTemplate], namings: Sequence[Naming]) -> LoadPhase:
         """A preparation: each template once."""
@@ -297,6 +371,10 @@ def _columns(samples: Sequence[NDArray[np.int32]]) -> tuple[NDArray[np.int32], N
     """Template and index columns of samples that have one template each."""
     template = np.repeat(np.arange(len(samples), dtype=np.int32), [len(sample) for sample in samples])
     return template, np.concatenate([np.empty(0, np.int32), *samples])
+
+
+def _unreachable(effect: str) -> tuple[tuple[str, str], ...]:
+    return (("key", _UNREACHABLE), ("effect", effect))
 
 
 def _list_template(resource: Resource, form: str) -> RequestTemplate:

@@ -6,6 +6,7 @@ any other folder goes by its path.
 
 from planebench.planes.plane import (
     Change,
+    Companion,
     Convergence,
     Limit,
     ManifestFile,
@@ -28,6 +29,7 @@ from planebench.planes.plane import (
 
 __all__ = [
     "Change",
+    "Companion",
     "Convergence",
     "Limit",
     "ManifestFile",

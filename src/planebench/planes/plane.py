@@ -28,6 +28,9 @@ PROCESS_PLACEHOLDERS = ("port", "kubeconfig", "cert", "key", "ca", "folder")
 """What ``${...}`` may name in a process's arguments, beside the plane's settings: its port, its user's kubeconfig,
 its serving certificate and key, the cluster's CA, and a folder of its own."""
 
+PROFILING = "profiling"
+"""A setting of this name, if a plane has one, is set to true where profiles are asked for."""
+
 Setting = str | int | bool
 
 
@@ -181,8 +184,8 @@ class Convergence(_Part):
     seen: Seen
     milestone: str = ""
     """For a successor."""
-    objects: int = Field(1, ge=1)
-    """How many successors have to reach it."""
+    objects: int | Literal["all"] = 1
+    """How many successors have to reach it; ``all``: as many as the watch has objects for each of the workload's."""
 
 
 class Change(_Part):

@@ -9,6 +9,7 @@
 ``raw/*.parquet``          requests, objects, milestones, events, gaps, samples, machine
 ``raw/scrapes/``           metrics as the components served them, with ``index.json``
 ``raw/harness.json``       the load engine's health
+``profiles/``              CPU and heap profiles (pprof), with ``index.json``
 ``logs/``                  one log for each process
 ``result.json``            the analysis
 =========================  ============================================================================
@@ -31,7 +32,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from planebench.model import PhaseRecord, PlanebenchError, Stage, UsageError
+from planebench.model import FaultRecord, PhaseRecord, PlanebenchError, Stage, UsageError
 from planebench.planes import Plane, load_plane
 from planebench.results.document import SCHEMA_VERSION as RESULT_VERSION
 from planebench.results.document import Result, Status
@@ -58,6 +59,7 @@ class RunRecord(BaseModel):
     end_ns: int = 0
     """On the trial's clock, when the record was last written."""
     phases: tuple[PhaseRecord, ...] = ()
+    faults: tuple[FaultRecord, ...] = ()
 
     def of_stage(self, stage: Stage) -> tuple[PhaseRecord, ...]:
         """The stage's phases, in their order."""
@@ -81,6 +83,8 @@ class ScrapeEntry(BaseModel):
     file: str
     error: str | None = None
     bytes: int = 0
+    format: str = "text"
+    """text or protobuf."""
 
 
 class RunFolder:
@@ -136,6 +140,15 @@ class RunFolder:
     @property
     def scrapes(self) -> Path:
         return self.raw / "scrapes"
+
+    @property
+    def audit_log(self) -> Path:
+        """What the API server writes while it runs."""
+        return self.raw / "audit" / "audit.log"
+
+    @property
+    def profiles(self) -> Path:
+        return self.path / "profiles"
 
     @property
     def logs(self) -> Path:

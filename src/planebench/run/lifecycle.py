@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planebench import nodes
-from planebench.kube.client import Client
+from planebench.kube.client import ApiError, Client
 from planebench.load import Engine
 from planebench.model import ComponentError, LoadPhase, PlanebenchError, Progress
 from planebench.plan import CANARY, NODES, Kind, Planner
 from planebench.planes import Convergence, Plane, Seen
+from planebench.run.faults import Faults
 from planebench.run.record import Recorder
 from planebench.scenario import Scenario
 
@@ -26,6 +29,8 @@ Goal = tuple[str, str]
 Boundary = Callable[[str], Awaitable[None]]
 """Called between stages, with a name for that time: the components' metrics are read then."""
 
+START: Final = "start"
+"""The time right before the first stage."""
 _POLL_S: Final = 0.1
 _CANARY_WAIT_S: Final = 5.0
 _LEFTOVERS_POLL_S: Final = 0.5
@@ -46,8 +51,9 @@ class Lifecycle:
         record: Recorder,
         boundary: Boundary,
         leftovers: Callable[[], Awaitable[list[str]]],
+        client: Client,
     ) -> None:
-        """``leftovers`` asks the API server for everything of the run that it has."""
+        """``leftovers`` asks the API server for everything of the run that it has; ``client`` is for set-up."""
         self._scenario = scenario
         self._plane = plane
         self._planner = planner
@@ -55,30 +61,41 @@ class Lifecycle:
         self._record = record
         self._boundary = boundary
         self._leftovers = leftovers
+        self._client = client
+        self._set_up: list[str] = []
+        """The paths of the scenario's further objects, as they were created."""
+        self._faults = Faults(scenario, planner, engine, record, client)
 
     # --- before the stages ---
 
-    async def prepare(self, client: Client) -> None:
-        """Watch everything; create namespaces and nodes, and wait until objects can be created in the former.
+    async def prepare(self, *, again: bool = False) -> None:
+        """Watch everything; create namespaces, nodes and the scenario's further objects, and wait until objects
+        can be created in the former.
+
+        ``again``: on a control plane that has been used before, what is there already is not created.
 
         Raises ComponentError where not all nodes get Ready in time.
         """
         for spec in self._planner.watches():
             await self._engine.watch(spec)
-        await self._prepare(self._planner.namespaces())
-        await self.add_nodes()
+        there = self._client if again else None
+        await self._prepare(await _missing(self._planner.namespaces(), there))
+        await self.add_nodes(there)
         async with asyncio.timeout(self._scenario.timeouts.cluster):
-            await self._service_accounts(client)
-        await self._prepare(self._planner.canary())
+            await self._service_accounts(self._client)
+        await self._create_setup()
+        await self._prepare(await _missing(self._planner.canary(), there))
 
-    async def add_nodes(self) -> None:
-        """Create the nodes and wait until all are Ready; ComponentError where they do not get so in time."""
+    async def add_nodes(self, there: Client | None = None) -> None:
+        """Create the nodes, without those that are ``there`` already, and wait until all are Ready; ComponentError
+        where they do not get so in time."""
         count = self._scenario.node_count
         limit_s = self._scenario.timeouts.nodes
-        phase = self._planner.nodes(list(nodes.manifests(self._scenario.nodes, self._plane)))
+        every = self._planner.nodes(list(nodes.manifests(self._scenario.nodes, self._plane)))
+        phase = await _missing(every, there)
         with self._record.phase("nodes", None, count):
-            done = await self._engine.execute(phase)
-            self._demand(phase, done)
+            if phase.operations:
+                self._demand(phase, await self._engine.execute(phase))
             if not await self._engine.until(lambda p: p.current[NODES]["ready"] >= count, limit_s):
                 ready = self._engine.progress.current[NODES]["ready"]
                 raise ComponentError(
@@ -86,6 +103,20 @@ class Lifecycle:
                     "see logs/kwok.log in the run folder",
                     component="kwok",
                 )
+
+    async def _create_setup(self) -> None:
+        """One after the other: later ones may refer to earlier ones. Raises ApiError where one is refused."""
+        for item in self._planner.setup():
+            collection = await self._client.collection(item)
+            if "/namespaces/" not in collection:
+                item = {**item, "metadata": {**item["metadata"], "namespace": None}}
+            await self._client.create(item)
+            self._set_up.append(await self._client.path(item))
+
+    async def _delete_setup(self) -> None:
+        while self._set_up:
+            with contextlib.suppress(ApiError):  # what is left is found by those who look for leftovers
+                await self._client.delete(self._set_up.pop(), propagationPolicy="Background")
 
     async def _prepare(self, phase: LoadPhase) -> None:
         if not phase.operations:
@@ -116,10 +147,12 @@ class Lifecycle:
 
         Raises PlanebenchError where not a single object could be created.
         """
-        await self._boundary("start")
-        await self.create()
+        await self._boundary(START)
+        async with self._faults.during("creation"):
+            await self.create()
         await self._boundary("created")
-        await self.manage()
+        async with self._faults.during("management"):
+            await self.manage()
         await self._boundary("managed")
         await self.monitor()
         await self._boundary("monitored")
@@ -151,7 +184,7 @@ class Lifecycle:
 
     async def monitor(self) -> None:
         phase = self._planner.monitoring()
-        if not phase.operations:
+        if not phase.operations and not self._faults.any("monitoring"):
             return
         writes = [
             operation.index
@@ -159,7 +192,8 @@ class Lifecycle:
             if phase.templates[operation.template].verb == "patch"
         ]
         with self._record.phase(phase.name, phase.stage, len(phase.operations)):
-            await self._engine.execute(phase)
+            async with self._faults.during("monitoring"):
+                await self._engine.execute(phase)
             if writes:
                 last: Goal = (CANARY, f"revision:{max(writes)}")
                 await self._engine.until(lambda p: _reached(p, last) > 0, _CANARY_WAIT_S)
@@ -174,6 +208,7 @@ class Lifecycle:
             await self._engine.execute(phase)
             limit_s = time.monotonic() + self._scenario.timeouts.cleanup
             await self._wait(lambda p: not any(p.alive.get(watch, 0) for watch in watches), "cleanup")
+            await self._delete_setup()
             # The garbage collector has a say in the rest.
             while (left := await self._leftovers()) and time.monotonic() < limit_s:  # noqa: ASYNC110 (no event tells)
                 await asyncio.sleep(_LEFTOVERS_POLL_S)
@@ -182,13 +217,21 @@ class Lifecycle:
     # --- goals ---
 
     def _up_goals(self, failed: int) -> dict[Goal, int]:
-        """How many objects reach which milestone when all are up. An object gives rise to one object in each of
-        its workload's watches, so kinds that share a watch add up."""
+        """How many objects reach which milestone when all are up, or have found no node as they were to. An object
+        gives rise to objects in each of its workload's watches, so kinds that share a watch add up."""
+        expected = [kind for kind in self._planner.kinds if kind.expected]
         wanted: Counter[Goal] = Counter()
-        for goal in {(kind.workload.up.watch, kind.workload.up.milestone) for kind in self._planner.kinds}:
+        for goal in {(kind.workload.up.watch, kind.workload.up.milestone) for kind in expected}:
             wanted[goal] = sum(
-                len(kind.indices) for kind in self._planner.kinds if goal[0] in kind.workload.watches
+                len(kind.indices) * kind.children.get(goal[0], 1)
+                for kind in expected
+                if goal[0] in kind.workload.watches
             )
+        for kind in self._planner.kinds:
+            if kind.workload.endpoints is not None:
+                wanted[kind.workload.endpoints.watch, kind.workload.endpoints.milestone] += len(kind.indices)
+            if not kind.expected and (none := kind.workload.unschedulable) is not None:
+                wanted[none.watch, none.milestone] += len(kind.indices) * kind.children.get(none.watch, 1)
         return {goal: max(count - failed, 0) for goal, count in wanted.items()}
 
     def _change_goals(
@@ -196,13 +239,22 @@ class Lifecycle:
     ) -> dict[Goal, int]:
         wanted: Counter[Goal] = Counter()
         for kind, indices in selected:
-            wanted[_shown(name, kind.workload.changes[name].converged)] += len(indices)
+            converged = kind.workload.changes[name].converged
+            wanted[_shown(name, converged)] += len(indices) * kind.successors(converged)
         return {goal: count + _reached(before, goal) for goal, count in wanted.items()}
 
     async def _wait(self, done: Callable[[Progress], bool], limit: str) -> None:
         limit_s: float = getattr(self._scenario.timeouts, limit)
         if not await self._engine.until(done, limit_s):
             self._record.mark_incomplete(f"timeouts.{limit}")
+
+
+async def _missing(phase: LoadPhase, there: Client | None) -> LoadPhase:
+    """A phase that creates objects of one collection, without those that are there already."""
+    if there is None or not phase.operations:
+        return phase
+    found = {item["metadata"]["name"] for item in await there.list_metadata(phase.templates[0].path)}
+    return replace(phase, operations=[operation for operation in phase.operations if operation.name not in found])
 
 
 def _shown(name: str, converged: Convergence) -> Goal:

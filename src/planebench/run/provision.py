@@ -6,11 +6,12 @@ import asyncio
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from planebench import binaries
 from planebench.binaries import Artifact, BuildProgress
 from planebench.cluster.local import ClusterConfig
-from planebench.components import ClientLimits
+from planebench.components import Audit, ClientLimits
 from planebench.model import ComponentError
 from planebench.planes import Plane
 from planebench.run.listener import Listener
@@ -18,16 +19,31 @@ from planebench.scenario import ClientLimits as WantedLimits
 from planebench.scenario import Scenario
 
 
-def cluster_config(scenario: Scenario, plane: Plane, artifacts: Mapping[str, Artifact]) -> ClusterConfig:
-    """The cluster that a scenario asks for."""
+def cluster_config(
+    scenario: Scenario,
+    plane: Plane,
+    artifacts: Mapping[str, Artifact],
+    *,
+    audit: Audit | None = None,
+    profiling: bool = False,
+) -> ClusterConfig:
+    """The cluster that a scenario asks for, with what a run wants to see of it."""
     return ClusterConfig(
         plane=plane,
         binaries={name: artifact.path for name, artifact in artifacts.items()},
         flags={name: options.flags for name, options in scenario.components.items()},
         scheduler_limits=_limits(scenario.limits.kube_scheduler),
+        scheduler_configuration=_scheduler_configuration(scenario),
         controller_manager_limits=_limits(scenario.limits.kube_controller_manager),
+        audit=audit,
+        profiling=profiling,
         timeout_s=scenario.timeouts.cluster,
     )
+
+
+def _scheduler_configuration(scenario: Scenario) -> Mapping[str, Any]:
+    options = scenario.components.get("kube-scheduler")
+    return options.config if options else {}
 
 
 def _limits(wanted: WantedLimits | None) -> ClientLimits | None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from planebench.model import PhaseRecord, Stage
+from planebench.model import FaultRecord, PhaseRecord, Stage
 from planebench.results.folder import RunFolder
 from planebench.run.listener import Listener
 
@@ -20,6 +20,7 @@ class Recorder:
         self._folder = folder
         self._header = header
         self._phases: list[PhaseRecord] = []
+        self._faults: list[FaultRecord] = []
         self._status = "running"
         self._error: str | None = None
         self._overdue: str | None = None
@@ -47,6 +48,11 @@ class Recorder:
             self._overdue = None
             self._save()
 
+    def fault(self, fault: FaultRecord) -> None:
+        """A fault has ended, or the run has while it went on."""
+        self._faults.append(fault)
+        self._save()
+
     def mark_incomplete(self, limit: str) -> None:
         """The phase that goes on has passed a time limit."""
         self._overdue = limit
@@ -65,5 +71,6 @@ class Recorder:
                 "error": self._error,
                 "end_ns": self.now_ns(),
                 "phases": [asdict(phase) for phase in self._phases],
+                "faults": [asdict(fault) for fault in self._faults],
             }
         )

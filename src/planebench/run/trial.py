@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,25 +19,32 @@ from planebench.binaries import Artifact
 from planebench.cluster import named
 from planebench.cluster.local import LocalCluster, component_names
 from planebench.cluster.named import NamedCluster
+from planebench.components import Audit
 from planebench.kube.client import Client
 from planebench.load import Engine
 from planebench.model import ExitCode, PlanebenchError, Progress, UsageError
+from planebench.observe import clock
 from planebench.observe.machine import MachineSampler
 from planebench.observe.processes import ProcessSampler, harness_process
+from planebench.observe.profiles import ProfileTaker
 from planebench.observe.scrapes import MetricsScraper
 from planebench.plan import Planner
 from planebench.planes import Plane, load_plane
+from planebench.planes.plane import PROFILING
 from planebench.results import RunFolder
+from planebench.results.audit_log import audit_id
 from planebench.results.document import Status
 from planebench.run import environment, leftovers
-from planebench.run.lifecycle import Lifecycle
+from planebench.run.lifecycle import START, Lifecycle
 from planebench.run.listener import Listener, Silent
 from planebench.run.provision import cluster_config, provide
 from planebench.run.record import Recorder
 from planebench.scenario import Scenario
 from planebench.slis.catalog import check as check_slos
 
-_SCRAPE_PERIOD_S: Final = 30.0
+_SCRAPE_PERIOD_S: Final = 5.0
+_SHORTEST_PROFILE_S: Final = 10.0
+_LONGEST_PROFILE_S: Final = 30.0
 _RAN_OUT: Final = "the run's time is over: {limit} (timeouts.run, or --timeout)"
 
 
@@ -53,12 +60,39 @@ class RunOptions:
     """None: the scenario's own."""
     keep_up: str | None = None
     """Run on a named cluster of this name, and leave it up."""
+    metrics: bool = True
+    """Scrape the components; without, the run has no figures of theirs."""
+    audit: bool = False
+    """Let the API server write down whose every request was."""
+    trace: bool = False
+    """Follow each object's way through the components; implies ``audit``."""
+    profile: bool = False
+    """Take CPU and heap profiles of the components while objects are created."""
+
+    @property
+    def audited(self) -> bool:
+        return self.audit or self.trace
+
+
+@dataclass(frozen=True, slots=True)
+class SharedControlPlane:
+    """A control plane that several runs use, one after the other: nodes and namespaces stay from run to run."""
+
+    cluster: LocalCluster
+    artifacts: Mapping[str, Artifact]
+    run_id: str
+    """Of all its runs: the nodes carry it, and every run watches them by it."""
 
 
 async def run(
-    scenario: Scenario, out: Path, options: RunOptions | None = None, listener: Listener | None = None
+    scenario: Scenario,
+    out: Path,
+    options: RunOptions | None = None,
+    listener: Listener | None = None,
+    *,
+    on: SharedControlPlane | None = None,
 ) -> RunFolder:
-    """Run a scenario on a control plane of its own, into a new run folder.
+    """Run a scenario on a control plane of its own, or ``on`` one that goes on, into a new run folder.
 
     The folder is complete when this returns. Where it raises after the folder was made, the folder holds what was
     seen until then, and ``run.json`` says how it ended.
@@ -70,18 +104,22 @@ async def run(
     """
     options, listener = options or RunOptions(), listener or Silent()
     if options.keep_up is not None:
+        if options.audited or options.profile:
+            raise UsageError("--keep-up: a cluster that stays up is neither audited nor profiled; leave one out")
         named.demand_free(options.keep_up)
     plane = load_plane(scenario.plane, scenario.settings)
+    if options.profile and PROFILING in plane.settings:
+        plane = load_plane(scenario.plane, {**scenario.settings, PROFILING: True})
     if faults := list(check_slos(scenario.slos)):
         raise UsageError("\n".join(faults))
     started = datetime.now(UTC)
     folder = RunFolder.create(out)
     try:
-        artifacts = await provide(component_names(plane), options.components, listener)
+        artifacts = on.artifacts if on else await provide(component_names(plane), options.components, listener)
     except BaseException:
         shutil.rmtree(folder.path, ignore_errors=True)  # nothing was started
         raise
-    trial = _Trial(scenario, plane, options, folder, artifacts, started, listener)
+    trial = _Trial(scenario, plane, options, folder, artifacts, started, listener, on)
     await trial.run()
     return folder
 
@@ -98,16 +136,19 @@ class _Trial:
         artifacts: Mapping[str, Artifact],
         started: datetime,
         listener: Listener,
+        shared: SharedControlPlane | None = None,
     ) -> None:
         self._scenario = scenario
         self._plane = plane
         self._folder = folder
         self._artifacts = artifacts
         self._listener = listener
+        self._options = options
         self._keep_up = options.keep_up
         self._timeout_s = options.timeout_s or scenario.timeouts.run
         self._seed = scenario.seed if options.seed is None else options.seed
-        self._run_id = f"{scenario.name.lower()[:40]}-{secrets.token_hex(4)}"
+        self._shared = shared
+        self._run_id = shared.run_id if shared else f"{scenario.name.lower()[:40]}-{secrets.token_hex(4)}"
         self._t0_ns = time.monotonic_ns()
         folder.write_scenario(scenario)
         folder.write_plane(plane)
@@ -152,7 +193,16 @@ class _Trial:
     @contextlib.asynccontextmanager
     async def _cluster(self) -> AsyncIterator[LocalCluster | NamedCluster]:
         """A control plane of the run's own, or one that stays."""
-        config = cluster_config(self._scenario, self._plane, self._artifacts)
+        if self._shared is not None:
+            yield self._shared.cluster
+            return
+        config = cluster_config(
+            self._scenario,
+            self._plane,
+            self._artifacts,
+            audit=self._audit(),
+            profiling=self._options.profile,
+        )
         if self._keep_up is not None:
             versions = {artifact.name: artifact.version for artifact in self._artifacts.values()}
             cluster = await named.start(self._keep_up, config, versions, on_status=self._listener.status)
@@ -171,6 +221,13 @@ class _Trial:
         finally:
             # Keys and data of a control plane that is gone are of no use to anyone.
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _audit(self) -> Audit | None:
+        if not self._options.audited:
+            return None
+        log = self._folder.audit_log.resolve()
+        log.parent.mkdir(parents=True)
+        return Audit(log, owners=self._options.trace)
 
     async def _alongside(self, cluster: LocalCluster | NamedCluster) -> None:
         """The lifecycle; it ends at once when a component does."""
@@ -192,24 +249,64 @@ class _Trial:
         scraper = MetricsScraper(lambda: cluster.processes, self._folder.scrapes, self._t0_ns)
 
         async with (
-            Engine.start(cluster.load, self._folder.path, self._t0_ns, on_progress=self._progress) as engine,
+            Engine.start(
+                cluster.load,
+                self._folder.path,
+                self._t0_ns,
+                audit_id=audit_id(self._run_id) if self._options.trace else "",
+                on_progress=self._progress,
+            ) as engine,
             self._sampling(cluster, engine),
-            _going_on(scraper.every(_SCRAPE_PERIOD_S)),
+            _going_on(scraper.every(_SCRAPE_PERIOD_S) if self._options.metrics else _nothing()),
+            _going_on(
+                clock.record(self._folder.raw / "clock.csv", self._t0_ns) if self._options.audited else _nothing()
+            ),
+            self._profiling(cluster, planner) as profile,
             Client(cluster.admin) as client,
         ):
+
+            async def boundary(name: str) -> None:
+                if self._options.metrics:
+                    await scraper.scrape(name)
+                if name == START:
+                    profile()
+
             life = Lifecycle(
                 self._scenario,
                 self._plane,
                 planner,
                 engine,
                 self._record,
-                scraper.scrape,
+                boundary,
                 lambda: leftovers.find(client, self._run_id, self._scenario.namespaces),
+                client,
             )
             listener.status(f"control plane ready, adding {self._scenario.node_count:,} nodes")
-            await life.prepare(client)
+            await life.prepare(again=self._shared is not None)
             listener.status(f"{self._scenario.node_count:,} nodes Ready after {self._record.now_ns() / 1e9:.1f} s")
             self._folder.write_leftovers(await life.run())
+
+    @contextlib.asynccontextmanager
+    async def _profiling(
+        self, cluster: LocalCluster | NamedCluster, planner: Planner
+    ) -> AsyncIterator[Callable[[], None]]:
+        """Gives what starts the profiles, where they are wanted; they are whole when this ends in order."""
+        taker = ProfileTaker(lambda: cluster.processes, self._folder.profiles, self._t0_ns)
+        taking: list[asyncio.Task[None]] = []
+
+        def start() -> None:
+            if self._options.profile:
+                creation_s = planner.creation().operations[-1].due_ns / 1e9
+                duration_s = min(max(creation_s, _SHORTEST_PROFILE_S), _LONGEST_PROFILE_S)
+                self._listener.status(f"profiling all components for {duration_s:.0f} s")
+                taking.append(asyncio.create_task(taker.take(duration_s)))
+
+        try:
+            yield start
+            await asyncio.gather(*taking)
+        finally:
+            for task in taking:
+                task.cancel()
 
     @contextlib.asynccontextmanager
     async def _sampling(self, cluster: LocalCluster | NamedCluster, engine: Engine) -> AsyncIterator[None]:
@@ -232,6 +329,7 @@ class _Trial:
             {
                 "machine": environment.machine(cluster.etcd_data),
                 "harness": environment.harness(),
+                "simulator": environment.simulator(self._plane),
                 "components": environment.components(self._artifacts.values()),
                 "processes": environment.processes(cluster.processes),
                 "deviations": cluster.deviations,
@@ -239,6 +337,10 @@ class _Trial:
                 "start_s": cluster.timeline_s,
             }
         )
+
+
+async def _nothing() -> None:
+    """For what is not wanted."""
 
 
 @contextlib.asynccontextmanager
@@ -253,7 +355,6 @@ async def _going_on(work: Any) -> AsyncIterator[None]:
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error
 
-                "simulator": environment.simulator(self._plane),
 
 def default_folder(scenario: Scenario) -> Path:
     """A new folder below ``planebench-runs``; runs of one second get a number each."""

@@ -33,6 +33,11 @@ def check(scenario: Scenario, plane: Plane) -> Iterator[Problem]:
     for component in scenario.components:
         if component not in known:
             yield Problem(("components", component), f"unknown component{suggest(component, known)}")
+    for component, options in scenario.components.items():
+        if options.config and component != "kube-scheduler":
+            yield Problem(
+                ("components", component, "config"), "only kube-scheduler has one here; use flags for the others"
+            )
     for number, kind in enumerate(scenario.workload.objects):
         path = ("workload", "objects", number)
         if kind.template not in plane.workloads:
@@ -41,19 +46,21 @@ def check(scenario: Scenario, plane: Plane) -> Iterator[Problem]:
             )
         else:
             yield from _check_manifest(kind, plane, path)
+            if kind.expect == "unschedulable" and plane.workloads[kind.template].unschedulable is None:
+                yield Problem((*path, "expect"), f"of a {kind.template}, plane {plane.name} cannot tell that")
     yield from _check_changes(scenario, plane)
 
 
 def warnings(scenario: Scenario, plane: Plane) -> list[str]:
     """What is allowed, but perhaps not meant; one line each."""
     found = []
-    count = scenario.workload.count
+    sizes = apportion(scenario.workload.count, [kind.share for kind in scenario.workload.objects])
+    count = sum(size for kind, size in zip(scenario.workload.objects, sizes, strict=True) if kind.expect == "up")
     room = sum(int(units.parse_quantity(pool.capacity["pods"])) * pool.count for pool in scenario.nodes)
     if count > room:
         found.append(
             f"workload.count: {count:,} objects, but the nodes hold {room:,} pods: the rest cannot be scheduled"
         )
-    sizes = apportion(count, [kind.share for kind in scenario.workload.objects])
     for name, load in scenario.lifecycle.management.items():
         offering = (
             size

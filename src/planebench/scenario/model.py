@@ -5,6 +5,7 @@ Every field's description is part of the reference (docs/scenarios.md) and of th
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -26,6 +27,7 @@ from planebench.model import UsageError
 from planebench.scenario.values import (
     FlagValue,
     Name,
+    NodeCount,
     PerSecond,
     PerSecondOrNone,
     Quantity,
@@ -141,7 +143,8 @@ class ObjectKind(_Part):
     """A part of the workload: objects that are alike."""
 
     template: Name
-    """A workload of the plane: core has `pod`; kubevirt has `vmi` and `vm`."""
+    """A workload of the plane: core has `pod`, `deployment`, `web`, `job`, `daemonset` and `namespace`; kubevirt
+    has `vmi` and `vm`."""
     share: Share = 1.0
     """Its share of the workload; all shares add up to 100%."""
     name: Name | None = None
@@ -152,6 +155,11 @@ class ObjectKind(_Part):
     planebench's labels are set anyway."""
     file: str | None = None
     """A YAML or JSON file with such an object, relative to the scenario's folder."""
+    patch: Mapping[str, Any] | None = None
+    """What differs from that object, as a JSON merge patch (RFC 7396): lists are replaced as a whole."""
+    expect: Literal["up", "unschedulable"] = "up"
+    """What is to become of the objects. For `unschedulable` the run waits until the scheduler has found no node,
+    and does not count them as lost."""
 
     @property
     def prefix(self) -> str:
@@ -180,7 +188,9 @@ class Workload(_Part):
     ] = 1
     """Over how many namespaces they are spread, in turn: planebench-0, planebench-1, ..."""
     objects: Annotated[tuple[ObjectKind, ...], BeforeValidator(_as_tuple), Field(min_length=1, max_length=100)]
-    """What they are, and in which shares. The order of creation is mixed by the seed."""
+    """What they are, and in which shares."""
+    order: Literal["mixed", "listed"] = "mixed"
+    """The order of creation: `mixed` by the seed, or one kind after the other as they are `listed`."""
 
     @field_validator("objects")
     @classmethod
@@ -348,6 +358,30 @@ class Lifecycle(_Part):
     """Deletion of all objects."""
 
 
+# --- faults --------------------------------------------------------------------------------------------------
+
+
+class NodeSilence(_Part):
+    """Nodes fall silent: their leases are renewed no more and their pods are left alone, until they come back. The
+    stage that it falls in does not end before."""
+
+    kind: Literal["node-silence"]
+    """The kind of fault."""
+    nodes: NodeCount
+    """How many nodes, or which share of all; which ones is drawn by the seed."""
+    stage: Literal["creation", "management", "monitoring"] = "monitoring"
+    """The stage that it falls in."""
+    at: SecondsOrNone = 0.0
+    """When, from the stage's start."""
+    duration: Annotated[Seconds, Field(alias="for")]
+    """How long; then they come back."""
+
+    def count(self, nodes: int) -> int:
+        """How many of so many nodes."""
+        wanted = self.nodes if isinstance(self.nodes, int) else math.ceil(self.nodes * nodes - 1e-9)
+        return min(wanted, nodes)
+
+
 # --- components ----------------------------------------------------------------------------------------------
 
 
@@ -376,6 +410,9 @@ class ComponentOptions(_Part):
         default_factory=dict
     )
     """Command line flags, without dashes: `max-requests-inflight: 400`. They replace planebench's own."""
+    config: Mapping[str, Any] = Field(default_factory=dict)
+    """Only kube-scheduler: a part of a KubeSchedulerConfiguration (kubescheduler.config.k8s.io/v1), such as
+    `profiles`. planebench adds the kubeconfig and the client limits."""
 
 
 # --- demands -------------------------------------------------------------------------------------------------
@@ -451,6 +488,11 @@ class Scenario(_Part):
     plane."""
     timeouts: Timeouts = Timeouts()
     """Time limits."""
+    setup: Annotated[tuple[Mapping[str, Any], ...], BeforeValidator(_as_tuple), Field(max_length=1000)] = ()
+    """Kubernetes objects that are created before the workload, in this order, and deleted after it: priority
+    classes, quotas, services. Those without a namespace of their own go into the workload's first one."""
+    faults: Annotated[tuple[NodeSilence, ...], BeforeValidator(_as_tuple), Field(max_length=100)] = ()
+    """What is made to fail, and when."""
     slos: Annotated[tuple[SLO, ...], BeforeValidator(_as_tuple), Field(max_length=1000)] = ()
     """What is demanded. Without any, a run tells figures and gives no verdict."""
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 1
@@ -465,6 +507,18 @@ class Scenario(_Part):
     def namespaces(self) -> tuple[str, ...]:
         """The workload's namespaces."""
         return tuple(f"planebench-{number}" for number in range(self.workload.namespaces))
+
+    @field_validator("setup")
+    @classmethod
+    def _setup_is_objects(cls, setup: tuple[Mapping[str, Any], ...]) -> tuple[Mapping[str, Any], ...]:
+        for number, item in enumerate(setup):
+            metadata = item.get("metadata")
+            named = isinstance(metadata, Mapping) and isinstance(metadata.get("name"), str)
+            if not (named and isinstance(item.get("apiVersion"), str) and isinstance(item.get("kind"), str)):
+                raise ValueError(
+                    f"[{number}] needs apiVersion, kind and metadata.name, as every Kubernetes object"
+                )
+        return setup
 
     @field_validator("nodes")
     @classmethod
@@ -485,6 +539,7 @@ class Scenario(_Part):
             ("lifecycle.creation.arrival", self.lifecycle.creation.arrival.duration_s(count)),
             ("lifecycle.cleanup.rate", count / self.lifecycle.cleanup.rate),
             ("lifecycle.monitoring.duration", self.lifecycle.monitoring.duration),
+            *((f"faults[{number}].for", fault.at + fault.duration) for number, fault in enumerate(self.faults)),
         ):
             if wanted_s >= self.timeouts.run:
                 raise PydanticCustomError(

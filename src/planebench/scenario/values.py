@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from planebench import units
 
@@ -65,6 +65,19 @@ def _share(value: Any) -> float:
         raise _unexpected("a share, for instance 10% or 0.1", value)
     if not 0 <= share <= 1:
         raise ValueError("must be from 0% to 100%")
+    return share
+
+
+def _node_count(value: Any) -> int | float:
+    """A whole number of nodes as int, a share of them as float."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 1:
+            raise ValueError(f"must be at least 1, got {value}")
+        return value
+    if not isinstance(value, str | float):
+        raise _unexpected("a number of nodes or a share of them, for instance 3 or 10%", value)
+    if (share := _share(value)) <= 0:
+        raise ValueError("must be more than 0%")
     return share
 
 
@@ -145,6 +158,23 @@ Share = Annotated[
     ),
 ]
 """From 0 to 1; ``10%`` or ``0.1`` in the document."""
+
+NodeCount = Annotated[
+    int | float,
+    PlainValidator(_node_count),
+    PlainSerializer(lambda count: count if isinstance(count, int) else units.format_share(count)),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {"type": "string", "pattern": r"^\d+(\.\d+)?\s*%$"},
+            ],
+            "description": "A number of nodes, or a share of all.",
+            "examples": [3, "10%"],
+        }
+    ),
+]
+"""A number of nodes (int), or a share of them (float); ``3`` or ``10%`` in the document."""
 
 Quantity = Annotated[
     str,
