@@ -40,6 +40,16 @@ def run(
         typer.Option("--keep-up", help="Leave the control plane running afterwards, as `planebench up` does."),
     ] = False,
     name: Name = "default",
+    audit: Annotated[
+        bool,
+        typer.Option("--audit", help="Tell whose each request was, by the API server's audit log (costs CPU)."),
+    ] = False,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Show each object's way through the components; implies --audit.")
+    ] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Keep CPU and heap profiles of the components, and sum them up.")
+    ] = False,
     component: ComponentPaths = None,
 ) -> None:
     """Evaluate a control plane: start it, run a scenario through all stages, judge, stop it.
@@ -59,6 +69,9 @@ def run(
         components=component_paths(component),
         timeout_s=seconds(timeout, "--timeout"),
         keep_up=name if keep_up else None,
+        audit=audit,
+        trace=trace,
+        profile=profile,
     )
     folder = out or runs.default_folder(wanted)
     try:

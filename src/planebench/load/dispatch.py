@@ -49,7 +49,8 @@ class Rendering:
 
     __slots__ = ("_arguments", "_fixed_length", "_format", "_uses", "template")
 
-    def __init__(self, template: RequestTemplate, host: str, user_agent: str) -> None:
+    def __init__(self, template: RequestTemplate, host: str, user_agent: str, audit_id: str = "") -> None:
+        """``audit_id``: what every request's Audit-ID header begins with; the operation's number follows."""
         self.template = template
         head = [
             f"{template.method} {template.path} HTTP/1.1",
@@ -57,6 +58,8 @@ class Rendering:
             f"User-Agent: {user_agent}",
             f"Accept: {template.accept}",
         ]
+        if audit_id:
+            head.append(f"Audit-ID: {audit_id}-__OPERATION__")
         if template.body:
             head.append(f"Content-Type: {template.content_type}")
         request = "\r\n".join(head).encode()
@@ -70,17 +73,17 @@ class Rendering:
         self._fixed_length = sum(map(len, fixed))
         self._uses = tuple(template.body.count(name) for name in _SLOTS)
 
-    def render(self, name: bytes, namespace: bytes, index: int) -> bytes:
+    def render(self, name: bytes, namespace: bytes, index: int, operation: int = 0) -> bytes:
         """A whole request."""
         number = b"%d" % index
-        names, namespaces, indices, _ = self._uses
+        names, namespaces, indices, *_ = self._uses
         length = self._fixed_length + names * len(name) + namespaces * len(namespace) + indices * len(number)
-        values = (name, namespace, number, b"%d" % length)
+        values = (name, namespace, number, b"%d" % length, b"%d" % operation)
         return self._format % tuple([values[slot] for slot in self._arguments])
 
 
-_SLOTS: Final = {b"__NAME__": 0, b"__NAMESPACE__": 1, b"__INDEX__": 2, b"__LENGTH__": 3}
-_PLACEHOLDER: Final = re.compile(rb"__(?:NAME|NAMESPACE|INDEX|LENGTH)__")
+_SLOTS: Final = {b"__NAME__": 0, b"__NAMESPACE__": 1, b"__INDEX__": 2, b"__LENGTH__": 3, b"__OPERATION__": 4}
+_PLACEHOLDER: Final = re.compile(rb"__(?:NAME|NAMESPACE|INDEX|LENGTH|OPERATION)__")
 
 
 class Request(msgspec.Struct, gc=False, eq=False):
@@ -141,6 +144,7 @@ class Dispatcher:
         connections: int,
         max_connections: int,
         user_agent: str,
+        audit_id: str = "",
         connected: Callable[[], None],
         unreachable: Callable[[str], None],
         executed: Callable[[], None],
@@ -163,6 +167,7 @@ class Dispatcher:
         self._t0_ns = t0_ns
         self._max = max_connections
         self._user_agent = user_agent
+        self._audit_id = audit_id
         self._wanted = connections
         self._spare = connections // 2
         """Fewer idle connections than this, and more are opened: an overloaded server is slow with handshakes."""
@@ -189,7 +194,8 @@ class Dispatcher:
         """Start a phase; its operations are due from ``start_ns`` (monotonic) on."""
         self._loop.look()  # connections that the server has closed since the last phase
         host = f"{self._peer.host}:{self._peer.port}"
-        renderings = [Rendering(template, host, self._user_agent) for template in plan.templates]
+        audit_id = f"{self._audit_id}-{plan.name}" if self._audit_id else ""
+        renderings = [Rendering(template, host, self._user_agent, audit_id) for template in plan.templates]
         self.phase = RunningPhase(number, plan, renderings, start_ns)
         self._next_due()
         self._maybe_executed()
@@ -239,7 +245,7 @@ class Dispatcher:
         plan = phase.plan
         number = request.number
         data = phase.renderings[plan.template[number]].render(
-            plan.object_name[number].encode(), phase.namespaces[plan.namespace[number]], plan.index[number]
+            plan.object_name[number].encode(), phase.namespaces[plan.namespace[number]], plan.index[number], number
         )
         connection.owner = request
         connection.parser.expect()

@@ -82,6 +82,7 @@ class Engine:
         connections: int = 64,
         max_connections: int = 256,
         user_agent: str = "planebench-load",
+        audit_id: str = "",
         on_progress: Callable[[Progress], None] | None = None,
     ) -> AsyncIterator[Engine]:
         """Start an engine and open its connections; stop it at the end, killed if it must be.
@@ -93,6 +94,7 @@ class Engine:
             connections: how many are opened beforehand.
             max_connections: how many at most, where all are busy.
             user_agent: as the API server's audit log and metrics shall name the load.
+            audit_id: requests name themselves ``ID-PHASE-OPERATION`` in the audit log; empty: they do not.
             on_progress: called with every report, about five times a second while something changes.
 
         Raises:
@@ -124,6 +126,7 @@ class Engine:
                     max(connections, max_connections),
                     user_agent,
                     os.getpid(),
+                    audit_id,
                 )
             )
             await engine._wait(lambda: engine._ready, _START_TIMEOUT_S, "open its connections")

@@ -82,6 +82,7 @@ class Process:
             connections=start.connections,
             max_connections=start.max_connections,
             user_agent=start.user_agent,
+            audit_id=start.audit_id,
             connected=self.connected,
             unreachable=self.unreachable,
             executed=self.executed,

@@ -26,6 +26,8 @@ class Start(msgspec.Struct, tag=True, frozen=True):
     user_agent: str
     parent: int
     """The parent's process id: the engine ends when it is no longer its child."""
+    audit_id: str = ""
+    """Requests name themselves ``ID-PHASE-OPERATION`` in their Audit-ID header; empty: they do not."""
 
 
 class Watch(msgspec.Struct, tag=True, frozen=True):
