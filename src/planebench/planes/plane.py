@@ -16,7 +16,16 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from planebench.model import Manifest, MilestoneRule, Profiler, RequestTemplate, Resource, Role, UsageError, WatchSpec
+from planebench.model import (
+    Manifest,
+    MilestoneRule,
+    Profiler,
+    RequestTemplate,
+    Resource,
+    Role,
+    UsageError,
+    WatchSpec,
+)
 
 INDEX_LABEL = "planebench.dev/index"
 """Carries an object's number in its workload; planes pass it on to the objects that theirs give rise to."""
@@ -185,7 +194,7 @@ class Convergence(_Part):
     milestone: str = ""
     """For a successor."""
     objects: int | Literal["all"] = 1
-    """How many successors have to reach it; ``all``: as many as the watch has objects for each of the workload's."""
+    """How many successors have to reach it; ``all``: as many as each object has children there."""
 
 
 class Change(_Part):

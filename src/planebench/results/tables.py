@@ -8,7 +8,7 @@ from typing import Final
 import polars as pl
 
 from planebench.model import PlanebenchError
-from planebench.results import engine_files
+from planebench.results import audit_log, engine_files
 from planebench.results.folder import RunFolder
 
 SCHEMAS: Final[dict[str, pl.Schema]] = {
@@ -96,10 +96,12 @@ SCHEMAS: Final[dict[str, pl.Schema]] = {
             "wall_offset_ns": pl.Int64(),
         }
     ),
+    "clock": audit_log.CLOCK_SCHEMA,
+    "audit": audit_log.SCHEMA,
 }
 """Table -> the columns that analysis may rely on; strings may be stored as categories."""
 
-_SAMPLED: Final = ("samples", "machine")
+_SAMPLED: Final = ("samples", "machine", "clock")
 """Tables that are written as CSV while the run goes on."""
 
 Tables = dict[str, pl.DataFrame]
@@ -116,6 +118,7 @@ def convert(folder: RunFolder, *, keep: bool = False) -> None:
     """
     if (folder.raw / "engine" / "layout.json").exists():
         engine_files.convert(folder.path, keep=keep)
+    audit_log.convert(folder.raw, keep=keep)
     for name in _SAMPLED:
         written = folder.raw / f"{name}.csv"
         if written.exists():

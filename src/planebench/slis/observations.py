@@ -70,6 +70,8 @@ class Observations:
         self.samples = found["samples"]
         self.machine = found["machine"]
         self.events = found["events"]
+        self.audit = found["audit"]
+        self.clock = found["clock"]
         self.objects = _numbered(found["objects"])
         self.milestones = found["milestones"].join(
             self.objects.select("object", "watch", "index", "name"), on="object", how="inner"
