@@ -83,8 +83,6 @@ class Profiler(enum.StrEnum):
     """Go's net/http/pprof: CPU and heap below /debug/pprof."""
     HEAP = "heap"
     """The heap only, below /debug/pprof."""
-    SESSION = "session"
-    """KubeVirt's way: /start-profiler, /stop-profiler, then everything from /dump-profiler."""
 
 
 # --- reaching a cluster ------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from planebench.components import (
 )
 from planebench.components.layout import LOOPBACK
 from planebench.kube.client import Client
-from planebench.model import Access, ComponentError, ComponentProcess, Endpoint, Identity, Profiler
+from planebench.model import Access, ComponentError, ComponentProcess, Endpoint, Identity
 from planebench.planes import Plane, Process, Setting
 from planebench.planes.plane import substitute
 
@@ -295,7 +295,6 @@ class LocalCluster:
             ready=Probe(Endpoint(base + process.ready.path, layout.ca), process.ready.contains),
             metrics=Endpoint(base + process.metrics, layout.ca),
             role=process.role,
-            profiler=process.profiler if self.config.profiling else Profiler.NONE,
             environment=process.environment,
             ports=(port,),
             deviations=tuple(

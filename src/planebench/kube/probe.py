@@ -24,7 +24,11 @@ class Prober:
 
     async def __aenter__(self) -> Self:
         context = tls_context(self._endpoint.ca, self._endpoint.identity)
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context), timeout=_TIMEOUT)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=context),
+            timeout=_TIMEOUT,
+            headers={"User-Agent": "planebench-probe"},
+        )
         return self
 
     async def __aexit__(

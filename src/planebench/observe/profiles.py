@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -44,9 +43,6 @@ class ProfileTaker:
     async def _one(self, session: aiohttp.ClientSession, process: ComponentProcess, duration_s: float) -> None:
         assert process.metrics is not None  # noqa: S101 (filtered by the caller)
         source = _Source(session, process.metrics)
-        if process.profiler is Profiler.SESSION:
-            await self._session(source, process, duration_s)
-            return
         if process.profiler is Profiler.PPROF:
             seconds = max(round(duration_s), 1)
             await self._save(process, CPU, source, f"/debug/pprof/profile?seconds={seconds}")
@@ -61,23 +57,6 @@ class ProfileTaker:
         except (aiohttp.ClientError, OSError) as failure:  # TimeoutError is an OSError
             content, error = b"", str(failure) or type(failure).__name__
         self._note(process, kind, start_ns, content, error)
-
-    async def _session(self, source: _Source, process: ComponentProcess, duration_s: float) -> None:
-        start_ns = time.monotonic_ns()
-        found: dict[str, bytes] = {}
-        error: str | None = None
-        try:
-            await source.get("/start-profiler")
-            await asyncio.sleep(duration_s)
-            await source.get("/stop-profiler")
-            dumped = json.loads(await source.get("/dump-profiler"))["pprofData"]
-            found = {name: base64.b64decode(content) for name, content in dumped.items()}
-        except (aiohttp.ClientError, OSError, ValueError, KeyError) as failure:
-            error = str(failure) or type(failure).__name__
-        for kind in (CPU, HEAP):
-            content = next((item for name, item in found.items() if kind in name.lower()), b"")
-            missing = error or (None if content else f"it gives no {kind} profile, but {', '.join(found)}")
-            self._note(process, kind, start_ns, content, missing)
 
     def _note(
         self, process: ComponentProcess, kind: str, start_ns: int, content: bytes, error: str | None

@@ -19,7 +19,6 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from planebench.model import (
     Manifest,
     MilestoneRule,
-    Profiler,
     RequestTemplate,
     Resource,
     Role,
@@ -36,9 +35,6 @@ REVISION = "__REVISION__"
 PROCESS_PLACEHOLDERS = ("port", "kubeconfig", "cert", "key", "ca", "folder")
 """What ``${...}`` may name in a process's arguments, beside the plane's settings: its port, its user's kubeconfig,
 its serving certificate and key, the cluster's CA, and a folder of its own."""
-
-PROFILING = "profiling"
-"""A setting of this name, if a plane has one, is set to true where profiles are asked for."""
 
 Setting = str | int | bool
 
@@ -93,7 +89,6 @@ class Process(_Part):
     """DNS names and IP addresses of the serving certificate."""
     ready: Ready
     metrics: str = "/metrics"
-    profiler: Profiler = Profiler.NONE
     role: Role = Role.SUBJECT
 
 

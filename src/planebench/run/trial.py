@@ -30,7 +30,6 @@ from planebench.observe.profiles import ProfileTaker
 from planebench.observe.scrapes import MetricsScraper
 from planebench.plan import Planner
 from planebench.planes import Plane, load_plane
-from planebench.planes.plane import PROFILING
 from planebench.results import RunFolder
 from planebench.results.audit_log import audit_id
 from planebench.results.document import Status
@@ -108,8 +107,6 @@ async def run(
             raise UsageError("--keep-up: a cluster that stays up is neither audited nor profiled; leave one out")
         named.demand_free(options.keep_up)
     plane = load_plane(scenario.plane, scenario.settings)
-    if options.profile and PROFILING in plane.settings:
-        plane = load_plane(scenario.plane, {**scenario.settings, PROFILING: True})
     if faults := list(check_slos(scenario.slos)):
         raise UsageError("\n".join(faults))
     started = datetime.now(UTC)
