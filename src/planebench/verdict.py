@@ -428,6 +428,20 @@ def check_scrapes(failures: Sequence[str]) -> Finding:
     )
 
 
+def check_metrics(component: str, absent: Sequence[str]) -> Finding:
+    """Whether a component serves all metrics that it is known by; what it does not is missing, not 0."""
+    more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""
+    return Finding(
+        name=f"metrics.{component}",
+        title=f"{component} serves the metrics that it is known by",
+        value="; ".join(absent[:3]) + more if absent else "all",
+        bound="all",
+        ok=not absent,
+        affects="",
+        action="figures that rest on them are missing: this version may have renamed or dropped them",
+    )
+
+
 # --- the run -------------------------------------------------------------------------------------------------
 
 

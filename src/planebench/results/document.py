@@ -119,6 +119,34 @@ class Finding(_Part):
     """What to do about it when it is not ok."""
 
 
+class Levels(_Part):
+    """A component's figure over time: a level at each scrape, or a rate between two."""
+
+    sli: str
+    """The id of the row that it belongs to."""
+    title: str
+    """In words."""
+    unit: Unit
+    """Of the values."""
+    t_s: tuple[float, ...]
+    """When, since the run's start; of a rate, the end of its interval."""
+    values: tuple[float | None, ...]
+    """One for each time; None: infinite or not a number."""
+
+
+class Limit(_Part):
+    """A limit by design that bounds a component's throughput."""
+
+    component: str
+    """The component's name."""
+    meaning: str
+    """In words."""
+    value: str
+    """As it was in the run."""
+    source: str
+    """Where the value comes from: default, plane, scenario, or the flag that sets it."""
+
+
 class Component(_Part):
     """A component's cost and its own figures; a component may have several processes."""
 
@@ -146,6 +174,14 @@ class Component(_Part):
     """The figure that stands for it in the summary."""
     metrics: tuple[Row, ...] = ()
     """Its own figures, from its metrics over all stages."""
+    headlines: tuple[str, ...] = ()
+    """Ids of those of them that one looks at first."""
+    over_time: tuple[Levels, ...] = ()
+    """Its queues and other levels over the run."""
+    limits: tuple[Limit, ...] = ()
+    """What bounds its throughput by design."""
+    absent: tuple[str, ...] = ()
+    """Metrics, or labels of them, that this version of it does not serve: their figures are missing, not 0."""
     restarted: bool = False
     """One of its processes started anew during the run."""
 

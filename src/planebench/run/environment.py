@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import psutil
+import yaml
 
 from planebench import __version__, stages
 from planebench.binaries import Artifact
@@ -53,11 +54,26 @@ def components(artifacts: Iterable[Artifact]) -> list[dict[str, Any]]:
 
 
 def processes(running: Iterable[ComponentProcess]) -> list[dict[str, Any]]:
-    """Which processes ran, with their arguments."""
+    """Which processes ran, with their arguments and what their configuration file says."""
     return [
-        {"name": process.name, "component": process.component, "role": process.role, "argv": process.argv}
+        {
+            "name": process.name,
+            "component": process.component,
+            "role": process.role,
+            "argv": process.argv,
+            "configuration": _configuration(process.argv),
+        }
         for process in running
     ]
+
+
+def _configuration(argv: Iterable[str]) -> Any:
+    """The first document of the file that ``--config`` names; None: there is none, or it cannot be read."""
+    path = next((argument.removeprefix("--config=") for argument in argv if argument.startswith("--config=")), "")
+    try:
+        return next(iter(yaml.safe_load_all(Path(path).read_text(encoding="utf-8"))), None) if path else None
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
 
 
 def simulator(plane: Plane) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
@@ -10,12 +11,14 @@ import numpy as np
 import polars as pl
 
 from planebench.model import Role, Stage
-from planebench.results.document import Component, Row
+from planebench.results.document import Component, Levels, Limit, Row
+from planebench.slis.families import figures_of
 from planebench.slis.harness import lateness_row
-from planebench.slis.indicator import Indicator
-from planebench.slis.metrics import figures_of
+from planebench.slis.indicator import Indicator, finite
+from planebench.slis.limits import limits
+from planebench.slis.metrics import Figures, Metric
 from planebench.slis.observations import Observations
-from planebench.slis.prometheus import Scrapes
+from planebench.slis.prometheus import Between, Scrapes
 from planebench.stats import Values
 
 _TITLES: Final[Mapping[str, str]] = {
@@ -32,9 +35,10 @@ OTHER: Final = "other"
 
 def components(seen: Observations, scrapes: Scrapes, indicators: Sequence[Indicator]) -> tuple[Component, ...]:
     """All components: subjects first, then the simulator and the harness."""
+    processes = _processes(seen, scrapes)
+    bounded = limits(seen)
     found = [
-        _component(seen, scrapes, name, role, processes, indicators)
-        for name, (role, processes) in _processes(seen, scrapes).items()
+        _component(seen, scrapes, name, processes, indicators, tuple(bounded.get(name, ()))) for name in processes
     ]
     return tuple(sorted(found, key=lambda item: (_ROLES.index(item.role), _place(item.name), item.name)))
 
@@ -60,12 +64,14 @@ def _component(
     seen: Observations,
     scrapes: Scrapes,
     name: str,
-    role: Role,
-    processes: tuple[str, ...],
+    all_processes: Mapping[str, tuple[Role, tuple[str, ...]]],
     indicators: Sequence[Indicator],
+    bounded: tuple[Limit, ...],
 ) -> Component:
+    role, processes = all_processes[name]
     samples = seen.samples.filter(pl.col("component") == name)
-    rows, requests, errors, rate = _own_figures(seen, scrapes, name, processes)
+    own = _own_figures(seen, scrapes, name, {key: found for key, (_, found) in all_processes.items()})
+    requests, errors = own.requests, own.errors
     if role is Role.HARNESS:
         latency = lateness_row(seen)
         asked = seen.requests.filter(pl.col("stage") != "")
@@ -73,7 +79,7 @@ def _component(
     elif role is Role.SIMULATOR:
         latency = _played(seen, indicators)
     else:
-        latency = next((row for row in rows if row.unit == "s" and row.n and not row.part_of), None)
+        latency = next((row for row in own.rows if row.unit == "s" and row.p99_low is not None), None)
     peaks = samples.group_by("process").agg(pl.col("peak_rss_bytes").max())["peak_rss_bytes"]
     return Component(
         name=name,
@@ -84,10 +90,14 @@ def _component(
         cpu_by_stage_s=_cpu_by_stage_s(seen, samples),
         peak_rss_bytes=int(peaks.sum()) if peaks.len() else None,
         requests=requests,
-        rate_per_s=rate,
+        rate_per_s=own.rate_per_s,
         errors=errors,
         latency=latency,
-        metrics=tuple(rows),
+        metrics=tuple(own.rows),
+        headlines=tuple(own.headlines),
+        over_time=tuple(own.over_time),
+        limits=bounded,
+        absent=tuple(own.absent),
         restarted=any(process in scrapes.restarted for process in processes),
     )
 
@@ -137,33 +147,77 @@ def growing(samples: pl.DataFrame) -> Values:
 # --- figures -------------------------------------------------------------------------------------------------
 
 
-def _own_figures(
-    seen: Observations, scrapes: Scrapes, name: str, processes: Sequence[str]
-) -> tuple[list[Row], int | None, int | None, float | None]:
-    """A component's rows, requests, errors and requests per second while the stages went on.
+@dataclass(slots=True)
+class _Own:
+    """What a component says of itself."""
+
+    rows: list[Row] = field(default_factory=list)
+    headlines: list[str] = field(default_factory=list)
+    over_time: list[Levels] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
+    requests: int | None = None
+    errors: int | None = None
+    rate_per_s: float | None = None
+
+    def add(self, metric: Metric, between: Between) -> None:
+        rows = metric.rows(between)
+        self.rows += rows
+        self.over_time += metric.levels(between)
+        if rows and metric.headline:
+            self.headlines.append(metric.id)
+
+
+def _own_figures(seen: Observations, scrapes: Scrapes, name: str, processes: Mapping[str, Sequence[str]]) -> _Own:
+    """A component's figures while the stages went on.
 
     Of several processes, the rows are those of the first one that tells; requests are added up.
     """
-    spans = [span for stage in Stage if (span := seen.run.span_ns(stage))]
-    if not spans:
-        return [], None, None, None
-    start_ns, end_ns = min(span[0] for span in spans), max(span[1] for span in spans)
+    own = _Own()
     figures = figures_of(name)
-    rows: list[Row] = []
-    requests: int | None = None
-    errors: int | None = None
-    rate = 0.0
-    for process in processes:
-        between = scrapes.between(process, start_ns, end_ns, figures.families)
-        if between is None:
-            continue
-        if not rows:
-            rows = [row for metric in figures.metrics for row in metric.rows(between)]
+    for between in _all_between(seen, scrapes, processes[name], figures.families, figures.over_time):
+        if not own.rows:
+            for metric in figures.metrics:
+                own.add(metric, between)
+            own.absent = figures.missing(between) if own.rows else []
+            _add_per_object(own, figures, between, sum(len(made.index) for made in seen.created))
         count, failed = figures.count(between)
         if count is not None:
-            requests, errors = (requests or 0) + count, (errors or 0) + (failed or 0)
-            rate += count / between.took_s
-    return rows, requests, errors, rate if requests is not None else None
+            own.requests, own.errors = (own.requests or 0) + count, (own.errors or 0) + (failed or 0)
+            own.rate_per_s = (own.rate_per_s or 0.0) + count / between.took_s
+    for teller, metrics in figures.told_by.items():
+        families = [metric.family for metric in metrics]
+        for between in _all_between(seen, scrapes, processes.get(teller, ()), families):
+            for metric in metrics:
+                own.add(metric, between)
+    return own
+
+
+def _all_between(
+    seen: Observations,
+    scrapes: Scrapes,
+    processes: Sequence[str],
+    families: Sequence[str],
+    over_time: Sequence[str] = (),
+) -> Iterator[Between]:
+    spans = [span for stage in Stage if (span := seen.run.span_ns(stage))]
+    if not spans:
+        return
+    start_ns, end_ns = min(span[0] for span in spans), max(span[1] for span in spans)
+    for process in processes:
+        between = scrapes.between(process, start_ns, end_ns, families, over_time)
+        if between is not None:
+            yield between
+
+
+def _add_per_object(own: _Own, figures: Figures, between: Between, objects: int) -> None:
+    """Requests for each object of the workload, over its whole life."""
+    if figures.per_object is None or not objects:
+        return
+    for row in figures.per_object.rows(between):
+        per_object = finite((row.value or 0.0) / objects)
+        own.rows.append(row.model_copy(update={"n": objects, "value": per_object, "rate_per_s": None}))
+    if figures.per_object.headline:
+        own.headlines.append(figures.per_object.id)
 
 
 def _played(seen: Observations, indicators: Sequence[Indicator]) -> Row | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,8 +11,8 @@ import polars as pl
 
 from planebench import __version__, verdict
 from planebench.model import Stage
-from planebench.planes.plane import substitute
 from planebench.results.document import (
+    Component,
     Counts,
     ErrorCount,
     Finding,
@@ -31,6 +31,7 @@ from planebench.slis.certificate import Certificate
 from planebench.slis.components import components
 from planebench.slis.harness import Doubts, count_gaps, engine_health, lateness
 from planebench.slis.indicator import Indicator
+from planebench.slis.limits import in_words, limits
 from planebench.slis.observations import DELETED, Observations
 from planebench.slis.prometheus import Scrapes
 from planebench.stats import Values
@@ -65,7 +66,8 @@ def evaluate_folder(path: Path) -> Result:
     health = engine_health(folder.harness())
     engine = verdict.check_engine(health)
     certificate = Certificate(seen, health)
-    findings = _findings(seen, scrapes, indicators, late, [*engine, *certificate.findings()])
+    parts = components(seen, scrapes, indicators)
+    findings = _findings(seen, scrapes, indicators, late, [*engine, *certificate.findings()], parts)
     slos = judge_slos(seen, indicators, Doubts(seen, late, [*engine, *certificate.clock()], certificate.doubts))
     judgement, reason = verdict.overall(slos, findings)
     run = seen.run
@@ -88,12 +90,12 @@ def evaluate_folder(path: Path) -> Result:
             StageResult(stage=stage, rows=tuple(indicator.row() for indicator in found))
             for stage, found in by_stage.items()
         ),
-        components=components(seen, scrapes, indicators),
+        components=parts,
         phases=_phases(run),
         counts=_counts(seen),
         errors=_errors(seen.requests),
         harness=Harness(lateness=tuple(late), engine=health),
-        limits=tuple(_limits(seen)),
+        limits=tuple(in_words(limits(seen))),
         unfaithful=seen.plane.unfaithful,
         environment=folder.environment(),
         folder=str(path),
@@ -111,6 +113,7 @@ def _findings(
     indicators: Sequence[Indicator],
     late: Sequence[Lateness],
     engine: Sequence[Finding],
+    parts: Sequence[Component],
 ) -> list[Finding]:
     known = {indicator.name: indicator for indicator in indicators}
     typical = {stage: known[name].figure(99) for stage, name in _RESPONSES.items() if name in known}
@@ -130,6 +133,7 @@ def _findings(
         verdict.check_negative({found.name: found.impossible for found in indicators if found.impossible}),
         *(finding for finding in terminated if finding),
         verdict.check_scrapes(scrapes.failures),
+        *(verdict.check_metrics(part.name, part.absent) for part in parts if part.metrics),
     ]
 
 
@@ -160,18 +164,6 @@ def _why_none(sli: str, known: Mapping[str, Indicator], status: Status) -> str:
     return "the run has nothing to measure it by"
 
 
-def _limits(seen: Observations) -> Iterator[str]:
-    """The plane's limits, but a component's client limits as the scenario sets them."""
-    limits = seen.scenario.limits
-    given = {"kube-scheduler": limits.kube_scheduler, "kube-controller-manager": limits.kube_controller_manager}
-    for limit in seen.plane.limits:
-        if given.get(limit.component) is None or not limit.meaning.startswith("client"):
-            yield f"{limit.component}: {limit.meaning} {substitute(limit.value, seen.plane.settings)}"
-    for component, client in given.items():
-        if client is not None:
-            yield f"{component}: client requests per second {client.qps:g}, burst {client.burst}, by the scenario"
-
-
 def _phases(run: RunRecord) -> tuple[PhaseResult, ...]:
     return tuple(
         PhaseResult(
@@ -192,7 +184,7 @@ def _counts(seen: Observations) -> Counts:
     cleanup_ns = min((phase.start_ns for phase in seen.run.of_stage(Stage.CLEANUP)), default=seen.run.end_ns)
     for made in seen.created:
         bound = made.workload.bound
-        scheduled += _arrived(seen.reached_s(made.index, bound.watch, bound.milestone))
+        scheduled += _arrived(seen.reached_s(made.index, bound.watch, bound.milestone, made.count(bound.watch)))
         deleted += _arrived(seen.last_reached_s(made.index, made.workload.tracked, DELETED))
         failures = [rule.name for rule in seen.plane.watches[made.workload.tracked].milestones if rule.failure]
         failed += (

@@ -1,23 +1,30 @@
-"""Which of their own metrics stand for which component.
-
-Names and labels are those of Kubernetes 1.37, etcd 3.7 and client-go; a family that a component does not serve is
-left out of its figures. Controllers' work queues and API clients are found by the end of their names, whatever
-prefix a control plane gives them.
-"""
+"""How a family of a component's metrics becomes rows of its figures."""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from planebench.results.document import Row, Unit
+from planebench.results.document import Levels, Row, Unit
 from planebench.slis.indicator import finite
-from planebench.slis.prometheus import Between, Labels
+from planebench.slis.prometheus import Between, Histogram, Labels
 
 MOST_PARTS: Final = 12
 """The parts that were counted most often are told."""
+MOST_POINTS: Final = 500
+"""Of a figure over time; more are thinned out evenly."""
+
+_CLASSIC: Final = "from buckets: percentiles are interpolated, max is a bucket's end, value is the mean"
+_NATIVE: Final = "from native buckets, at most 9% wide: max is a bucket's end, value is the mean"
+_MEAN: Final = "mean only: the component's buckets are too wide for percentiles"
+_GAUGE: Final = "level at the last scrape; max is the highest of all scrapes, what was between them is not seen"
+_RATE: Final = "mean over all stages; max is the highest between two scrapes"
+
+Kind = Literal["histogram", "mean", "counter", "rate", "gauge"]
+"""What is told: percentiles; a histogram's mean; growth; growth per second; level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +33,7 @@ class Metric:
 
     id: str
     title: str
-    kind: Literal["histogram", "counter", "gauge"]
+    kind: Kind
     family: str
     """A regular expression for the family's whole name."""
     unit: Unit = "s"
@@ -36,6 +43,15 @@ class Metric:
     """Label -> regular expression that its whole value must not match."""
     by: tuple[str, ...] = ()
     """Labels whose values make parts."""
+    most_parts: int = MOST_PARTS
+    scale: float = 1.0
+    """What its values are multiplied by to get the unit."""
+    largest: bool = False
+    """Of gauges, the largest series stands for all; without, their sum."""
+    always: bool = True
+    """A component serves it from its start; others come with what they count, and until then are left out."""
+    headline: bool = False
+    """To be looked at first."""
 
     def selects(self, labels: Labels) -> bool:
         return all(
@@ -48,84 +64,188 @@ class Metric:
         if whole is None:
             return []
         rows = [whole]
-        if self.by:
-            parts = [
-                self._row(
-                    between,
-                    self._selects_part(values),
-                    ".".join((self.id, *(value.lower() or "-" for value in values))),
-                    " ".join(value for value in values if value) or "(none)",
-                )
-                for values in {self._values(labels) for _, labels, growth in self._counts(between) if growth > 0}
-            ]
-            found = sorted((part for part in parts if part), key=lambda part: (-_size(part), part.sli))
-            rows += [part.model_copy(update={"part_of": self.id}) for part in found[:MOST_PARTS]]
+        for values in self._largest_parts(between):
+            part = self._row(
+                between,
+                self._selects_part(values),
+                ".".join((self.id, *(value.lower() or "-" for value in values))),
+                " ".join(value for value in values if value) or "(none)",
+            )
+            if part is not None:
+                rows.append(part.model_copy(update={"part_of": self.id}))
         return rows
 
+    def levels(self, between: Between) -> list[Levels]:
+        """A gauge or rate over time: the whole, then its largest parts; empty of other kinds."""
+        if self.kind not in ("gauge", "rate"):
+            return []
+        wanted = [(self.id, self.title, self.selects)] + [
+            (".".join((self.id, *values)), " ".join(values), self._selects_part(values))
+            for values in self._largest_parts(between)
+        ]
+        found = []
+        for sli, title, select in wanted:
+            points = self._points(between, select)
+            points = points[:: -(-len(points) // MOST_POINTS)] if points else []
+            if points:
+                found.append(
+                    Levels(
+                        sli=sli.lower(),
+                        title=title,
+                        unit=self.unit,
+                        t_s=tuple(round(t_s, 3) for t_s, _ in points),
+                        values=tuple(finite(level) for _, level in points),
+                    )
+                )
+        return found
+
+    def missing(self, between: Between) -> str | None:
+        """What a component does not serve of what it is known to: the family, or labels of it."""
+        name = _readable(self.family)
+        if not between.serves(self.family):
+            return f"no metric {name}" if self.always else None
+        labels = between.label_names(self.family)
+        gone = sorted({*self.only, *self.unless, *self.by} - labels)
+        return f"metric {name} has no label {', '.join(gone)}" if gone else None
+
+    def _largest_parts(self, between: Between) -> list[tuple[str, ...]]:
+        if not self.by:
+            return []
+        sizes: dict[tuple[str, ...], float] = {}
+        for labels, size in self._sizes(between):
+            values = tuple(labels.get(label, "") for label in self.by)
+            sizes[values] = sizes.get(values, 0.0) + size
+        found = sorted((values for values, size in sizes.items() if size > 0), key=lambda key: (-sizes[key], key))
+        return found[: self.most_parts]
+
+    def _sizes(self, between: Between) -> Iterable[tuple[Labels, float]]:
+        """Labels and weight of every series: its growth, or of a gauge its highest levels' sum."""
+        if self.kind == "gauge":
+            pattern = re.compile(self.family)
+            for _, scrape in between.during:
+                for name, series in scrape.samples.items():
+                    if pattern.fullmatch(name):
+                        yield from (
+                            (labels, value)
+                            for labels, value in ((dict(key), value) for key, value in series.items())
+                            if self.selects(labels)
+                        )
+            return
+        name = f"(?:{self.family})_count" if self.kind in ("histogram", "mean") else self.family
+        yield from ((labels, growth) for _, labels, growth in between.series(name) if self.selects(labels))
+
     def _selects_part(self, values: tuple[str, ...]) -> Callable[[Labels], bool]:
-        return lambda labels: self.selects(labels) and self._values(labels) == values
+        return lambda labels: self.selects(labels) and tuple(labels.get(label, "") for label in self.by) == values
 
-    def _counts(self, between: Between) -> list[tuple[str, Labels, float]]:
-        name = f"{self.family}_count" if self.kind == "histogram" else self.family
-        return [series for series in between.series(name) if self.selects(series[1])]
-
-    def _values(self, labels: Labels) -> tuple[str, ...]:
-        return tuple(labels.get(label, "") for label in self.by)
+    def _points(self, between: Between, select: Callable[[Labels], bool]) -> list[tuple[float, float]]:
+        if self.kind == "gauge":
+            found = between.levels(self.family, select, max if self.largest else math.fsum)
+        else:
+            found = between.rates(self.family, select)
+        return [(t_s, level * self.scale) for t_s, level in found]
 
     def _row(self, between: Between, select: Callable[[Labels], bool], sli: str, title: str) -> Row | None:
         match self.kind:
             case "histogram":
-                return _histogram(between, self.family, select, sli, title)
-            case "counter":
-                grown = between.total(self.family, select)
-                if grown is None:
+                return self._percentiles(between, select, sli, title)
+            case "mean":
+                return self._mean(between, select, sli, title)
+            case "counter" | "rate":
+                return self._growth(between, select, sli, title)
+            case "gauge":
+                points = self._points(between, select)
+                if not points:
                     return None
                 return Row(
                     sli=sli,
                     title=title,
                     unit=self.unit,
-                    n=round(grown),
-                    value=grown,
-                    rate_per_s=_per_s(grown, between),
-                )
-            case "gauge":
-                level = between.gauge(self.family)
-                return (
-                    None if level is None else Row(sli=sli, title=title, unit=self.unit, n=1, value=finite(level))
+                    n=len(points),
+                    value=finite(points[-1][1]),
+                    max=finite(max(level for _, level in points)),
+                    notes=(_GAUGE,),
                 )
 
+    def _growth(self, between: Between, select: Callable[[Labels], bool], sli: str, title: str) -> Row | None:
+        grown = between.total(self.family, select)
+        if grown is None:
+            if not between.serves(self.family):
+                return None
+            grown = 0.0  # a series appears with what it counts first
+        grown *= self.scale
+        if self.kind == "rate":
+            points = self._points(between, select)
+            return Row(
+                sli=sli,
+                title=title,
+                unit=self.unit,
+                n=len(points),
+                value=_per_s(grown, between),
+                max=finite(max((rate for _, rate in points), default=math.nan)),
+                notes=(_RATE,),
+            )
+        return Row(
+            sli=sli,
+            title=title,
+            unit=self.unit,
+            n=round(grown) if self.unit == "count" else 1,
+            value=finite(grown),
+            rate_per_s=_per_s(grown, between),
+        )
 
-def _histogram(
-    between: Between, family: str, select: Callable[[Labels], bool], sli: str, title: str
-) -> Row | None:
-    found = between.histogram(family, select)
-    if found is None:
-        return None
-    p50, p90 = (found.percentile(percent)[0] for percent in (50, 90))
-    p99, low, high = found.percentile(99)
-    return Row(
-        sli=sli,
-        title=title,
-        unit="s",
-        n=found.n,
-        p50=finite(p50),
-        p90=finite(p90),
-        p99=finite(p99),
-        max=finite(found.largest),
-        p99_low=low,
-        p99_high=finite(high),
-        value=finite(found.mean),
-        rate_per_s=_per_s(found.n, between),
-        notes=("from buckets: percentiles are interpolated, max is a bucket's end, value is the mean",),
-    )
+    def _mean(self, between: Between, select: Callable[[Labels], bool], sli: str, title: str) -> Row | None:
+        count = between.total(f"(?:{self.family})_count", select)
+        total = between.total(f"(?:{self.family})_sum", select)
+        if not count or total is None:
+            return None
+        return Row(
+            sli=sli,
+            title=title,
+            unit=self.unit,
+            n=round(count),
+            value=finite(total * self.scale / count),
+            rate_per_s=_per_s(count, between),
+            notes=(_MEAN,),
+        )
+
+    def _percentiles(self, between: Between, select: Callable[[Labels], bool], sli: str, title: str) -> Row | None:
+        found = between.histogram(self.family, select)
+        if found is None:
+            return None
+        p50, p90 = (found.percentile(percent)[0] for percent in (50, 90))
+        p99, low, high = found.percentile(99)
+
+        def scaled(value: float) -> float | None:
+            return finite(value * self.scale)
+
+        return Row(
+            sli=sli,
+            title=title,
+            unit=self.unit,
+            n=found.n,
+            p50=scaled(p50),
+            p90=scaled(p90),
+            p99=scaled(p99),
+            max=scaled(found.largest),
+            p99_low=scaled(low),
+            p99_high=scaled(high),
+            value=scaled(found.mean),
+            rate_per_s=_per_s(found.n, between),
+            notes=(_buckets(found),),
+        )
+
+
+def _buckets(found: Histogram) -> str:
+    return _NATIVE if found.native else _CLASSIC
 
 
 def _per_s(count: float, between: Between) -> float | None:
     return finite(count / between.took_s) if between.took_s > 0 else None
 
 
-def _size(row: Row) -> float:
-    return max(row.n, row.value or 0.0)
+def _readable(family: str) -> str:
+    """A family's regular expression for people."""
+    return family.replace(".*", "*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,160 +253,40 @@ class Figures:
     """What is read of a component's metrics; the first histogram that has values stands for it."""
 
     metrics: tuple[Metric, ...]
-    requests: Metric
+    requests: Metric | None = None
     """Counter of the requests that it answers or, of a client, sends."""
-    error: str
+    error: str = "429|5..|<error>"
     """Regular expression of the values of its label that are errors."""
     error_label: str = "code"
+    told_by: Mapping[str, tuple[Metric, ...]] = field(default_factory=dict)
+    """What another component tells of this one: that component's name -> its metrics."""
+    per_object: Metric | None = None
+    """A counter that is told per object of the workload, too."""
 
     @property
     def families(self) -> list[str]:
-        return [metric.family for metric in (*self.metrics, self.requests)]
+        counted = [metric for metric in (self.requests, self.per_object) if metric]
+        return list(dict.fromkeys(metric.family for metric in (*self.metrics, *counted)))
+
+    @property
+    def over_time(self) -> list[str]:
+        """The families that are read of every scrape."""
+        return list(dict.fromkeys(metric.family for metric in self.metrics if metric.kind in ("gauge", "rate")))
 
     def count(self, between: Between) -> tuple[int | None, int | None]:
         """Requests and errors; None where the component does not tell."""
-        total = between.total(self.requests.family, self.requests.selects)
-        if total is None:
+        requests = self.requests
+        total = between.total(requests.family, requests.selects) if requests else None
+        if requests is None or total is None:
             return None, None
         failed = between.total(
-            self.requests.family,
+            requests.family,
             lambda labels: (
-                self.requests.selects(labels)
-                and re.fullmatch(self.error, labels.get(self.error_label, "")) is not None
+                requests.selects(labels) and re.fullmatch(self.error, labels.get(self.error_label, "")) is not None
             ),
         )
         return round(total), round(failed or 0.0)
 
-
-_CLIENT = Metric(
-    "client.requests", "requests sent", "counter", ".*rest_client_requests_total", "count", by=("code",)
-)
-_CLIENT_METRICS = (
-    Metric(
-        "client.latency",
-        "requests sent",
-        "histogram",
-        ".*rest_client_request_(duration|latency)_seconds",
-        by=("verb",),
-    ),
-    Metric("client.limiter", "client limiter waits", "histogram", ".*rest_client_rate_limiter_duration_seconds"),
-)
-_QUEUE_METRICS = (
-    Metric("queue.wait", "work item in queue", "histogram", ".*workqueue_queue_duration_seconds", by=("name",)),
-    Metric("queue.work", "work item in work", "histogram", ".*workqueue_work_duration_seconds", by=("name",)),
-    Metric("queue.retries", "work items retried", "counter", ".*workqueue_retries_total", "count", by=("name",)),
-)
-_ERRORS: Final = "429|5..|<error>"
-
-_CONTROLLER = Figures((*_QUEUE_METRICS, *_CLIENT_METRICS), _CLIENT, _ERRORS)
-"""Any component that is a client of the API server, for instance a controller with work queues."""
-
-_BY_COMPONENT: Final[Mapping[str, Figures]] = {
-    "kube-apiserver": Figures(
-        (
-            Metric(
-                "apiserver.request",
-                "requests",
-                "histogram",
-                "apiserver_request_duration_seconds",
-                # Those last as long as their clients want (sig-scalability/slos/api_call_latency.md).
-                unless={"verb": "WATCH|WATCHLIST|CONNECT", "subresource": "log|exec|attach|portforward|proxy"},
-                by=("verb", "resource", "subresource"),
-            ),
-            Metric(
-                "apiserver.webhook",
-                "admission webhooks",
-                "histogram",
-                "apiserver_admission_webhook_admission_duration_seconds",
-                by=("name",),
-            ),
-            Metric(
-                "apiserver.etcd",
-                "requests to etcd",
-                "histogram",
-                "etcd_request_duration_seconds",
-                by=("operation",),
-            ),
-            Metric("apiserver.codes", "answers", "counter", "apiserver_request_total", "count", by=("code",)),
-            Metric(
-                "apiserver.rejected",
-                "rejected by priority and fairness",
-                "counter",
-                "apiserver_flowcontrol_rejected_requests_total",
-                "count",
-                by=("flow_schema",),
-            ),
-            Metric(
-                "apiserver.terminated_watchers",
-                "watchers given up",
-                "counter",
-                "apiserver_terminated_watchers_total",
-                "count",
-            ),
-            Metric("apiserver.watchers", "watchers", "gauge", "apiserver_longrunning_requests", "count"),
-        ),
-        Metric("apiserver.requests", "requests", "counter", "apiserver_request_total", "count"),
-        _ERRORS,
-    ),
-    "etcd": Figures(
-        (
-            Metric(
-                "etcd.request",
-                "requests",
-                "histogram",
-                "etcd_server_request_duration_seconds",
-                by=("type",),
-            ),
-            Metric("etcd.apply", "apply", "histogram", "etcd_server_apply_duration_seconds", by=("op",)),
-            Metric("etcd.fsync", "WAL fsync", "histogram", "etcd_disk_wal_fsync_duration_seconds"),
-            Metric("etcd.commit", "backend commit", "histogram", "etcd_disk_backend_commit_duration_seconds"),
-            Metric("etcd.slow_apply", "slow applies", "counter", "etcd_server_slow_apply_total", "count"),
-            Metric("etcd.size", "database", "gauge", "etcd_mvcc_db_total_size_in_bytes", "bytes"),
-            Metric("etcd.in_use", "database in use", "gauge", "etcd_mvcc_db_total_size_in_use_in_bytes", "bytes"),
-        ),
-        Metric("etcd.requests", "requests", "counter", "grpc_server_handled_total", "count"),
-        "ResourceExhausted|Unavailable|DeadlineExceeded|Internal",
-        "grpc_code",
-    ),
-    "kube-scheduler": Figures(
-        (
-            Metric(
-                "scheduler.attempt",
-                "scheduling attempts",
-                "histogram",
-                "scheduler_scheduling_attempt_duration_seconds",
-                by=("result",),
-            ),
-            Metric(
-                "scheduler.algorithm", "algorithm", "histogram", "scheduler_scheduling_algorithm_duration_seconds"
-            ),
-            Metric(
-                "scheduler.pod", "pod, all attempts", "histogram", "scheduler_pod_scheduling_sli_duration_seconds"
-            ),
-            Metric(
-                "scheduler.extension_point",
-                "extension points",
-                "histogram",
-                "scheduler_framework_extension_point_duration_seconds",
-                by=("extension_point",),
-            ),
-            Metric(
-                "scheduler.attempts",
-                "attempts",
-                "counter",
-                "scheduler_schedule_attempts_total",
-                "count",
-                by=("result",),
-            ),
-            Metric("scheduler.pending", "pods pending at the end", "gauge", "scheduler_pending_pods", "count"),
-            *_CLIENT_METRICS,
-        ),
-        _CLIENT,
-        _ERRORS,
-    ),
-}
-
-
-def figures_of(component: str) -> Figures:
-    """What is read of a component's metrics; of one that is not known, what any client and controller serves."""
-    return _BY_COMPONENT.get(component, _CONTROLLER)
+    def missing(self, between: Between) -> list[str]:
+        """What the component does not serve of what it is known to."""
+        return list(dict.fromkeys(found for metric in self.metrics if (found := metric.missing(between))))

@@ -1,8 +1,7 @@
 """Components' own metrics: two scrapes of one process, and what lies between them.
 
 Counters and histograms are told as the difference of two scrapes of a process that did not restart in between
-(``process_start_time_seconds`` is the same). Only the families that are asked for are parsed: an API server serves
-megabytes.
+(``process_start_time_seconds`` is the same). Gauges, and rates, are told over all scrapes in between.
 """
 
 from __future__ import annotations
@@ -10,42 +9,50 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from planebench.results.folder import RunFolder, ScrapeEntry
+from planebench.slis.exposition import Exposition, Native, parse
 
 START_TIME = "process_start_time_seconds"
+LEAST_INTERVAL_S = 1.0
+"""A rate between two scrapes is told where they are at least this far apart: nearer ones are noise."""
+
 Labels = Mapping[str, str]
 Series = tuple[str, Mapping[str, str], float]
 """A sample's name (with ``_bucket`` and the like), labels and value."""
-
-
-def parse(text: bytes, names: Sequence[str]) -> list[Series]:
-    """The samples of the metric families that these regular expressions match whole; nothing where it is torn."""
-    wanted = re.compile(
-        rf"^(?!#)(?:{'|'.join(names)})(?:_bucket|_sum|_count)?(?:\{{[^\n]*| [^\n]*)$".encode(), re.MULTILINE
-    )
-    lines = b"\n".join(line[0] for line in wanted.finditer(text)) + b"\n"
-    try:
-        families = text_string_to_metric_families(lines.decode("utf-8", "replace"))
-        return [(sample.name, sample.labels, sample.value) for family in families for sample in family.samples]
-    except ValueError:
-        return []
+_EVERY: Callable[[Labels], bool] = lambda _: True  # noqa: E731 (a default that reads as what it is)
 
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """What two scrapes of one process differ by."""
+    """What two scrapes of one process differ by, and those between them."""
 
-    before: Mapping[tuple[str, frozenset[tuple[str, str]]], float]
-    after: Mapping[tuple[str, frozenset[tuple[str, str]]], float]
+    before: Exposition
+    after: Exposition
     took_s: float
+    during: tuple[tuple[float, Exposition], ...] = field(default=(), repr=False)
+    """All scrapes from the first to the last with their times, in seconds on the trial's clock."""
 
-    def total(self, name: str, select: Callable[[Labels], bool] = lambda _: True) -> float | None:
+    def serves(self, family: str) -> bool:
+        """Whether the last scrape has a family of this name, of whatever kind."""
+        pattern = re.compile(f"(?:{family})(?:_bucket|_sum|_count)?")
+        return any(pattern.fullmatch(name) for name in self.after.samples)
+
+    def label_names(self, family: str) -> set[str]:
+        """The names of all labels that a family has at the last scrape."""
+        pattern = re.compile(f"(?:{family})(?:_count)?")
+        return {
+            label
+            for name, found in self.after.samples.items()
+            if pattern.fullmatch(name)
+            for labels in found
+            for label, _ in labels
+        }
+
+    def total(self, name: str, select: Callable[[Labels], bool] = _EVERY) -> float | None:
         """By how much the matching counters have grown; None: there is none of that name.
 
         ``name`` is a regular expression for the whole name.
@@ -53,9 +60,7 @@ class Between:
         grown = [value for _, labels, value in self.series(name) if select(labels)]
         return math.fsum(grown) if grown else None
 
-    def by_label(
-        self, name: str, label: str, select: Callable[[Labels], bool] = lambda _: True
-    ) -> dict[str, float]:
+    def by_label(self, name: str, label: str, select: Callable[[Labels], bool] = _EVERY) -> dict[str, float]:
         """Growth by a label's values, the largest first; what did not grow is left out."""
         found: dict[str, float] = {}
         for _, labels, value in self.series(name):
@@ -63,32 +68,139 @@ class Between:
                 found[labels.get(label, "")] = found.get(labels.get(label, ""), 0.0) + value
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
-    def gauge(self, name: str) -> float | None:
-        """The sum of the matching gauges at the second scrape."""
-        pattern = re.compile(name)
-        found = [value for (key, _), value in self.after.items() if pattern.fullmatch(key)]
-        return math.fsum(found) if found else None
-
-    def series(self, name: str) -> Iterable[Series]:
+    def series(self, name: str) -> Iterator[Series]:
         """Every matching series and its growth; one that was not there before began at zero."""
-        pattern = re.compile(name)
-        for (key, labels), value in self.after.items():
-            if pattern.fullmatch(key):
-                yield key, dict(labels), value - self.before.get((key, labels), 0.0)
+        yield from _growth(self.before, self.after, re.compile(name))
 
-    def histogram(self, name: str, select: Callable[[Labels], bool] = lambda _: True) -> Histogram | None:
-        """The matching histograms as one; None where nothing was counted."""
+    def levels(
+        self,
+        name: str,
+        select: Callable[[Labels], bool] = _EVERY,
+        together: Callable[[Iterable[float]], float] = math.fsum,
+    ) -> list[tuple[float, float]]:
+        """Gauges over time: of each scrape its time and its matching gauges as one; empty: there is none."""
+        pattern = re.compile(name)
+        found = []
+        for t_s, scrape in self.during:
+            values = [
+                value
+                for key, series in scrape.samples.items()
+                if pattern.fullmatch(key)
+                for labels, value in series.items()
+                if select(dict(labels))
+            ]
+            if values:
+                found.append((t_s, together(values)))
+        return found
+
+    def rates(self, name: str, select: Callable[[Labels], bool] = _EVERY) -> list[tuple[float, float]]:
+        """Counters over time: of each interval between scrapes its end and its growth per second."""
+        pattern = re.compile(name)
+        found = []
+        last = self.during[0] if self.during else None
+        for t_s, scrape in self.during[1:]:
+            if last is None or t_s - last[0] < LEAST_INTERVAL_S:
+                continue
+            grown = [value for _, labels, value in _growth(last[1], scrape, pattern) if select(labels)]
+            if grown:
+                found.append((t_s, math.fsum(grown) / (t_s - last[0])))
+            last = (t_s, scrape)
+        return found
+
+    def histogram(self, name: str, select: Callable[[Labels], bool] = _EVERY) -> Histogram | None:
+        """The matching histograms as one, from native buckets where all have them; None: nothing was counted."""
+        count = self.total(f"(?:{name})_count", select) or 0.0
+        if count <= 0:
+            return None
+        total = self.total(f"(?:{name})_sum", select) or 0.0
+        pattern = re.compile(name)
+        natives = [
+            _native_growth(self.before.natives.get(family, {}).get(labels), native)
+            for family, series in self.after.natives.items()
+            if pattern.fullmatch(family)
+            for labels, native in series.items()
+            if select(dict(labels))
+        ]
+        if natives:
+            found = _native_histogram(natives, total)
+            if found.n == round(count):
+                return found
+        return self._classic(name, select, total)
+
+    def _classic(self, name: str, select: Callable[[Labels], bool], total: float) -> Histogram | None:
         buckets: dict[float, float] = {}
-        for _, labels, value in self.series(f"{name}_bucket"):
+        for _, labels, value in self.series(f"(?:{name})_bucket"):
             if select(labels):
                 bound = float(labels["le"])
                 buckets[bound] = buckets.get(bound, 0.0) + value
-        if not buckets or buckets.get(math.inf, 0.0) <= 0:
+        if buckets.get(math.inf, 0.0) <= 0:
             return None
         bounds = sorted(buckets)
-        return Histogram(
-            tuple(bounds), tuple(buckets[bound] for bound in bounds), self.total(f"{name}_sum", select) or 0.0
-        )
+        return Histogram(tuple(bounds), tuple(buckets[bound] for bound in bounds), total)
+
+
+def _growth(before: Exposition, after: Exposition, pattern: re.Pattern[str]) -> Iterator[Series]:
+    for name, series in after.samples.items():
+        if pattern.fullmatch(name):
+            earlier = before.samples.get(name, {})
+            for labels, value in series.items():
+                yield name, dict(labels), value - earlier.get(labels, 0.0)
+
+
+def _started(scrape: Exposition) -> float | None:
+    """When the process started, as it says; None: it does not."""
+    return scrape.samples.get(START_TIME, {}).get(frozenset())
+
+
+# --- native histograms ---------------------------------------------------------------------------------------
+
+
+def _coarser(native: Native, schema: int) -> Native:
+    """The same in wider buckets: each step of the schema makes one of two."""
+    buckets: dict[int, float] = {}
+    for place, count in native.buckets.items():
+        wide = -(-place >> (native.schema - schema))  # rounded up
+        buckets[wide] = buckets.get(wide, 0.0) + count
+    return Native(schema, native.zero_threshold, native.zero_count, buckets)
+
+
+def _native_growth(before: Native | None, after: Native) -> Native:
+    """What a native histogram has grown by. It may have become coarser, or its zero bucket wider, meanwhile."""
+    if before is None:
+        return after
+    schema = min(before.schema, after.schema)
+    before, after = _coarser(before, schema), _coarser(after, schema)
+    zero, buckets = after.zero_count - before.zero_count, dict(after.buckets)
+    for place, count in before.buckets.items():
+        if place in buckets:
+            buckets[place] -= count
+        else:  # swallowed by the zero bucket
+            zero -= count
+    return Native(schema, after.zero_threshold, zero, buckets)
+
+
+def _native_histogram(natives: Sequence[Native], total: float) -> Histogram:
+    schema = min(native.schema for native in natives)
+    zero_threshold = max(native.zero_threshold for native in natives)
+    zero = math.fsum(native.zero_count for native in natives)
+    buckets: dict[int, float] = {}
+    for native in natives:
+        for place, count in _coarser(native, schema).buckets.items():
+            buckets[place] = buckets.get(place, 0.0) + count
+    # Buckets that hold nothing are not served: a bound below each one closes the gap.
+    below, counts = zero, {zero_threshold: zero}
+    for place in sorted(buckets):
+        counts.setdefault(_bound(place - 1, schema), below)
+        below += buckets[place]
+        counts[_bound(place, schema)] = below
+    counts[math.inf] = below
+    bounds = sorted(counts)
+    return Histogram(tuple(bounds), tuple(counts[bound] for bound in bounds), total, native=True)
+
+
+def _bound(place: int, schema: int) -> float:
+    """The upper bound of a bucket (prometheus.io/docs/specs/native_histograms)."""
+    return float(2.0 ** (place * 2.0**-schema))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +210,7 @@ class Histogram:
     bounds: tuple[float, ...]
     counts: tuple[float, ...]
     sum: float
+    native: bool = False
 
     @property
     def n(self) -> int:
@@ -160,8 +273,11 @@ class Scrapes:
         """Process -> how often its start time changed; those that it never did for are left out."""
         return {process: changes for process in self._entries if (changes := self._restarts(process))}
 
-    def between(self, process: str, start_ns: int, end_ns: int, names: Sequence[str]) -> Between | None:
-        """The families that ``names`` match, from the last scrape before the start to the first after the end.
+    def between(
+        self, process: str, start_ns: int, end_ns: int, names: Sequence[str], over_time: Sequence[str] = ()
+    ) -> Between | None:
+        """The families that ``names`` match, from the last scrape before the start to the first after the end;
+        those of ``over_time`` at all scrapes in between, too.
 
         Where there is no scrape outside, the nearest one inside is taken. None where fewer than two scrapes
         succeeded, or the process restarted between them.
@@ -171,22 +287,29 @@ class Scrapes:
         after = [entry for entry in entries if entry.t_ns >= end_ns][:1] or entries[-1:]
         if not before or before[0].t_ns >= after[0].t_ns:
             return None
-        first, last = self._keyed(before[0], names), self._keyed(after[0], names)
-        started = (START_TIME, frozenset[tuple[str, str]]())
-        if not first or not last or first.get(started) != last.get(started):
+        first, last = self._read(before[0], names), self._read(after[0], names)
+        if not first.samples or not last.samples or _started(first) != _started(last):
             return None
-        return Between(first, last, (after[0].t_ns - before[0].t_ns) / 1e9)
+        inner = [entry for entry in entries if before[0].t_ns < entry.t_ns < after[0].t_ns] if over_time else []
+        during = [(entry, self._read(entry, over_time)) for entry in inner]
+        return Between(
+            first,
+            last,
+            (after[0].t_ns - before[0].t_ns) / 1e9,
+            tuple(
+                (entry.t_ns / 1e9, scrape)
+                for entry, scrape in ((before[0], first), *during, (after[0], last))
+                if scrape.samples
+            ),
+        )
 
-    def _keyed(
-        self, entry: ScrapeEntry, names: Sequence[str]
-    ) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-        found = parse(self._folder.scrape(entry), [*names, START_TIME])
-        return {(name, frozenset(labels.items())): value for name, labels, value in found}
+    def _read(self, entry: ScrapeEntry, names: Sequence[str]) -> Exposition:
+        return parse(self._folder.scrape(entry), [*names, START_TIME], protobuf=entry.format == "protobuf")
 
     def _restarts(self, process: str) -> int:
         starts = [
-            value
+            started
             for entry in self._entries[process]
-            for _, _, value in parse(self._folder.scrape(entry), [START_TIME])
+            if not entry.error and (started := _started(self._read(entry, []))) is not None
         ]
         return sum(before != after for before, after in itertools.pairwise(starts))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from planebench.slis.metrics import Metric, figures_of
+from planebench.slis.families import figures_of
+from planebench.slis.metrics import Metric
 from planebench.stats import least_n
 
 TERMS: Final[dict[str, tuple[str, str]]] = {
