@@ -15,7 +15,7 @@ from synthetic_run import SyntheticRun, looked_at, machines, pods
 
 from planebench.model import Judgement, Stage, UsageError
 from planebench.report.html import render
-from planebench.report.html.page import described, gauge, is_records
+from planebench.report.html.template import described, gauge, is_records
 from planebench.results import Result, RunFolder
 from planebench.results.document import SLOResult
 from planebench.slis import evaluate

@@ -15,9 +15,12 @@ from synthetic_run import SyntheticRun, machines, pods
 from planebench.model import Role
 from planebench.report.html.charts.timeline import pack
 from planebench.report.html.costs import costs
+from planebench.report.html.panels.panel import Panel, envelope
+from planebench.report.html.panels.processes import cores
+from planebench.report.html.panels.workload import cumulative, width
 from planebench.report.html.placement import columns, placement
 from planebench.report.html.slowest import REQUEST, Slowest, slowest
-from planebench.report.html.timeline import Band, Panel, Timeline, cores, cumulative, envelope, timeline, width
+from planebench.report.html.timeline import Band, Timeline, timeline
 from planebench.report.html.traffic import ANSWERED, SENT, asked, senders, served
 from planebench.results import Result, RunFolder
 from planebench.slis import evaluate

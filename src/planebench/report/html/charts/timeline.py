@@ -32,7 +32,8 @@ from planebench.report.html.charts.plot import (
     themed,
     tooltip,
 )
-from planebench.report.html.timeline import Band, Panel, Series, Timeline
+from planebench.report.html.panels import Panel, Series
+from planebench.report.html.timeline import Band, Timeline
 
 MOST_GAPS: Final = 50
 
