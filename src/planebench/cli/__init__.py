@@ -10,6 +10,7 @@ import typer
 
 from planebench import __version__
 from planebench.cli import clusters, compare, components, evaluate, experiment, export, scenarios
+from planebench.cli.calibrate import calibrate
 from planebench.cli.console import errors
 from planebench.model import ComponentError, ExitCode, PlanebenchError
 
@@ -30,6 +31,7 @@ app.command("export")(export.export)
 app.command("compare")(compare.compare)
 app.command("gate")(compare.gate)
 app.command("experiment")(experiment.experiment)
+app.command("calibrate")(calibrate)
 app.add_typer(scenarios.app, name="scenarios")
 app.add_typer(components.app, name="components")
 app.command("up")(clusters.up)

@@ -58,11 +58,13 @@ def run(
     130 interrupted.
     """
     from planebench import run as runs  # half a second that other commands save
+    from planebench.run.calibrate import calibration_warnings
 
     wanted = scenario.load(scenario_name, pairs(settings, "--set"))
     if nodes is not None:
         wanted = scenario.with_nodes(wanted, nodes)
-    for warning in scenario.warnings(wanted, load_plane(wanted.plane, wanted.settings)):
+    warnings = scenario.warnings(wanted, load_plane(wanted.plane, wanted.settings))
+    for warning in [*warnings, *calibration_warnings(wanted)]:
         errors.print(f"warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
     options = runs.RunOptions(
         seed=seed,

@@ -14,9 +14,11 @@ import yaml
 
 from planebench import __version__, stages
 from planebench.binaries import Artifact
+from planebench.binaries.cache import default_dir
 from planebench.components.kwok import Parallelism
 from planebench.model import ComponentProcess
 from planebench.planes import Plane
+from planebench.results.calibration import read
 
 _LIBRARIES: Final = ("msgspec", "aiohttp", "polars", "numpy")
 
@@ -81,6 +83,12 @@ def simulator(plane: Plane) -> dict[str, Any]:
     parallelism = Parallelism()
     played = stages.stages(plane)
     return {"workers": stages.workers(played, parallelism.pod_stages, parallelism.node_stages)}
+
+
+def calibration() -> dict[str, Any] | None:
+    """What ``planebench calibrate`` has found on this machine; None where it was never asked."""
+    found = read(default_dir(), machine(Path.cwd()))
+    return found.model_dump(exclude={"machine"}) if found else None
 
 
 def harness() -> Mapping[str, Any]:

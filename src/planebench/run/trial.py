@@ -327,6 +327,7 @@ class _Trial:
                 "machine": environment.machine(cluster.etcd_data),
                 "harness": environment.harness(),
                 "simulator": environment.simulator(self._plane),
+                "calibration": environment.calibration(),
                 "components": environment.components(self._artifacts.values()),
                 "processes": environment.processes(cluster.processes),
                 "deviations": cluster.deviations,
