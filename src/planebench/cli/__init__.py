@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from planebench import __version__
-from planebench.cli import clusters, compare, components, evaluate, experiment, export, scenarios
+from planebench.cli import capacity, clusters, compare, components, evaluate, experiment, export, scenarios
 from planebench.cli.calibrate import calibrate
 from planebench.cli.console import errors
 from planebench.model import ComponentError, ExitCode, PlanebenchError
@@ -31,6 +31,7 @@ app.command("export")(export.export)
 app.command("compare")(compare.compare)
 app.command("gate")(compare.gate)
 app.command("experiment")(experiment.experiment)
+app.command("capacity")(capacity.capacity)
 app.command("calibrate")(calibrate)
 app.add_typer(scenarios.app, name="scenarios")
 app.add_typer(components.app, name="components")

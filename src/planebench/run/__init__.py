@@ -1,5 +1,6 @@
 """Runs of scenarios: the only wiring of planebench's parts."""
 
+from planebench.run.capacity import search_capacity
 from planebench.run.interrupt import Interrupted, run_interruptibly
 from planebench.run.kept import up
 from planebench.run.listener import Listener, Silent
@@ -13,5 +14,6 @@ __all__ = [
     "default_folder",
     "run",
     "run_interruptibly",
+    "search_capacity",
     "up",
 ]
