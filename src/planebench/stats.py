@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -143,6 +143,74 @@ def rate_between(times_s: ArrayLike, low: float, high: float) -> float:
     first, last = rank(low * 100, len(times)) - 1, rank(high * 100, len(times)) - 1
     took_s = float(times[last] - times[first])
     return (last - first) / took_s if took_s > 0 else math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Evenness:
+    """How evenly amounts are spread over places; 0 or 1 is even, as told."""
+
+    mean: float
+    sd: float
+    """Of the population: over all places."""
+    smallest: float
+    largest: float
+    cv: float
+    """sd / mean; 0 is even."""
+    gini: float
+    """Mean absolute difference of all pairs / (2 * mean): 0 is even, 1 - 1 / places is all in one.
+
+    Source: Sen, "On Economic Inequality", 1973, in the form over ascending x_i, i from 1:
+    sum((2 i - places - 1) x_i) / (places * sum(x))."""
+    jain: float
+    """See :attr:`Spread.jain`."""
+
+
+def evenness(amounts: ArrayLike) -> Evenness | None:
+    """The evenness of amounts by place, empty places included; None where there is no place, or nothing in any."""
+    values = np.asarray(amounts, dtype=np.float64)
+    if not values.size or values.sum() <= 0:
+        return None
+    cv, gini, jain = (float(measure[0]) for measure in unevenness(values[np.newaxis, :]))
+    return Evenness(
+        mean=float(values.mean()),
+        sd=float(values.std()),
+        smallest=float(values.min()),
+        largest=float(values.max()),
+        cv=cv,
+        gini=gini,
+        jain=jain,
+    )
+
+
+def unevenness(amounts: Values) -> tuple[Values, Values, Values]:
+    """CV, Gini coefficient and Jain's index of each row; every row must hold more than nothing."""
+    ordered = np.sort(amounts, axis=1)
+    places = ordered.shape[1]
+    total = ordered.sum(axis=1)
+    weights = 2 * np.arange(1, places + 1) - places - 1
+    gini = np.maximum((ordered * weights).sum(axis=1) / (places * total), 0.0)
+    jain = total**2 / (places * (ordered**2).sum(axis=1))
+    return ordered.std(axis=1) * places / total, gini, np.minimum(jain, 1.0)
+
+
+def placed_at_random(
+    groups: Sequence[tuple[int, NDArray[np.int64], Values]], places: int, repetitions: int, seed: int
+) -> Values:
+    """What places would hold if each item took one of its group's places at random, whatever is there already.
+
+    Args:
+        groups: for each, how many items; the places they may take; what one item is at each of these places.
+
+    Returns:
+        One row for each repetition, one column for each place (a sum of multinomials).
+    """
+    chance = np.random.default_rng(seed)
+    found = np.zeros((repetitions, places))
+    for items, allowed, amount in groups:
+        if items and len(allowed):
+            drawn = chance.multinomial(items, np.full(len(allowed), 1 / len(allowed)), size=repetitions)
+            found[:, allowed] += drawn * amount
+    return found
 
 
 @dataclass(frozen=True, slots=True)

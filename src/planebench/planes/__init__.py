@@ -25,6 +25,7 @@ from planebench.planes.plane import (
     Workload,
     builtin_names,
     load_plane,
+    read_plane,
 )
 
 __all__ = [
@@ -48,4 +49,5 @@ __all__ = [
     "Workload",
     "builtin_names",
     "load_plane",
+    "read_plane",
 ]

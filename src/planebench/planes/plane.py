@@ -281,6 +281,7 @@ class Plane(_Descriptor):
 
     _folder: Traversable = PrivateAttr()
     _source: str = PrivateAttr("")
+    _manifests: Mapping[str, Manifest] = PrivateAttr(default_factory=dict)
 
     @property
     def source(self) -> str:
@@ -310,7 +311,8 @@ class Plane(_Descriptor):
 
     def manifest(self, workload: str) -> Manifest:
         """The object of a workload, its ``__NAME__`` and the like not yet filled in."""
-        return self._object(self.workload(workload).manifest)
+        found = self._manifests.get(workload)
+        return self._object(self.workload(workload).manifest) if found is None else found
 
     def _object(self, name: str) -> Manifest:
         documents = self._documents(name)
@@ -319,6 +321,11 @@ class Plane(_Descriptor):
             raise UsageError(f"{self._folder / name}: a workload's manifest holds one object, not {found}")
         manifest: Manifest = documents[0]
         return manifest
+
+    def as_json(self) -> str:
+        """The descriptor with its workloads' objects: :func:`read_plane` needs no folder."""
+        manifests = {name: self.manifest(name) for name in self.workloads}
+        return json.dumps({**self.model_dump(mode="json"), "manifests": manifests}, indent=1)
 
     def create(self, workload: str) -> RequestTemplate:
         """The request that creates an object of a workload."""
@@ -454,6 +461,25 @@ def load_plane(name: str, settings: Mapping[str, Setting] | None = None) -> Plan
     plane._source = str(folder.absolute()) if isinstance(folder, Path) and "/" in name else name
     _check_files(plane, folder)
     return plane
+
+
+def read_plane(text: str | bytes) -> Plane:
+    """A plane from what :meth:`Plane.as_json` wrote, for analysis: it has no other files.
+
+    Raises:
+        ValidationError: it is none.
+    """
+    data = json.loads(text)
+    manifests = data.pop("manifests", None)
+    plane = Plane.model_validate_json(json.dumps(data))
+    plane._manifests = load_manifests(plane) if manifests is None else manifests
+    return plane
+
+
+def load_manifests(plane: Plane) -> Mapping[str, Manifest]:
+    """Its workloads' objects by its name, where it was written down without them."""
+    loaded = load_plane(plane.name, plane.settings)
+    return {name: loaded.manifest(name) for name in plane.workloads if name in loaded.workloads}
 
 
 def substitute(value: Any, values: Mapping[str, Setting], *, partial: bool = False) -> Any:

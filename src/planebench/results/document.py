@@ -220,6 +220,8 @@ class Counts(_Part):
     """Objects with a terminal failure before their deletion."""
     leftovers: int | None
     """None: nobody looked."""
+    unschedulable: int = 0
+    """Of the planned ones, those that were to find no node: they are not to come up."""
 
 
 class ErrorCount(_Part):
@@ -252,6 +254,103 @@ class Lateness(_Part):
     """Its 99th percentile."""
     max_s: float | None
     """The latest."""
+
+
+class NodePlacement(_Part):
+    """A node, and what the scheduler has put on it."""
+
+    node: str
+    """Its name."""
+    pool: str
+    """Its pool."""
+    zone: str
+    """Its zone; empty: none."""
+    eligible: bool
+    """Some kind of the workload may be placed on it."""
+    pods: int
+    """Pods on it."""
+    pods_allocatable: int
+    """Pods that it has room for."""
+    cpu: float | None
+    """Cores that they ask for; None: not known."""
+    cpu_allocatable: float
+    """Cores that it offers."""
+    memory_bytes: float | None
+    """Memory that they ask for; None: not known."""
+    memory_allocatable_bytes: float
+    """Memory that it offers."""
+
+
+class Evenness(_Part):
+    """How evenly something is spread over the eligible nodes, beside placement at random."""
+
+    of: Literal["pods", "cpu", "memory"]
+    """Pods per node, or requested / allocatable of a resource."""
+    mean: float
+    """Over the eligible nodes."""
+    sd: float
+    """Standard deviation, of the population."""
+    min: float
+    """The least."""
+    max: float
+    """The most."""
+    cv: float
+    """sd / mean: 0 is even."""
+    gini: float
+    """Gini coefficient: 0 is even, 1 - 1 / nodes is all on one."""
+    jain: float
+    """Jain's index: 1 is even, 1 / nodes is all on one."""
+    random_cv: float
+    """Mean CV of 200 simulated placements, each pod on one of its eligible nodes at random."""
+    random_gini: float
+    """The same for the Gini coefficient."""
+    random_jain: float
+    """The same for Jain's index."""
+
+
+class ConstraintViolation(_Part):
+    """A required constraint that does not hold."""
+
+    constraint: str
+    """taint, node-selector, node-affinity, pod-affinity, pod-anti-affinity, topology-spread or capacity."""
+    kind: str
+    """The workload's kind; empty for capacity."""
+    pods: int
+    """How many pods stand against it; of a spread, by how many pods its skew is too large."""
+    where: str
+    """The first node, zone or other domain where that is so."""
+
+
+class Distribution(_Part):
+    """Where the scheduler has put pods, as they are when the creation stage ends; pods that have run to their end
+    are left out."""
+
+    pods: int
+    """Pods on nodes."""
+    nodes: int
+    """Nodes that some kind of the workload may be placed on."""
+    nodes_used: int
+    """Nodes with pods on them."""
+    nodes_lower_bound: int | None
+    """The fewest nodes, from the largest on, whose resources suffice for all pods together; None: what pods ask
+    for is not known."""
+    evenness: tuple[Evenness, ...]
+    """Of pods, and of CPU and memory where what the pods ask for is known."""
+    zones: Mapping[str, int] = Field(default_factory=dict)
+    """Pods by zone; empty: nodes have none."""
+    zone_skew: int | None = None
+    """The fullest zone less the emptiest one."""
+    stranded_cpu: float | None = None
+    """Share of allocatable CPU that is free where not even the smallest pod fits."""
+    stranded_memory: float | None = None
+    """Share of allocatable memory that is free where not even the smallest pod fits."""
+    fragmentation: float | None = None
+    """1 - (how many more of the largest pod fit, node by node) / (how many would fit if all that is free were on
+    one node)."""
+    violations: tuple[ConstraintViolation, ...] = ()
+    """Required constraints that do not hold."""
+    per_node: tuple[NodePlacement, ...] = ()
+    """Every node of the scenario, in the order of the pools."""
 
 
 class Harness(_Part):
@@ -304,6 +403,8 @@ class Result(_Part):
     """In the order in which they ended."""
     counts: Counts
     """The workload's objects."""
+    distribution: Distribution | None = None
+    """Where the scheduler has put pods; None: no pod got a node."""
     errors: tuple[ErrorCount, ...] = ()
     """Requests that failed for good, the most frequent kinds first; at most 50 kinds."""
     harness: Harness = Harness()

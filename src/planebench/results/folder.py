@@ -33,7 +33,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from planebench.model import FaultRecord, PhaseRecord, PlanebenchError, Stage, UsageError
-from planebench.planes import Plane, load_plane
+from planebench.planes import Plane, load_plane, read_plane
 from planebench.results.document import SCHEMA_VERSION as RESULT_VERSION
 from planebench.results.document import Result, Status
 from planebench.scenario import Scenario, dump
@@ -166,7 +166,7 @@ class RunFolder:
 
     def write_plane(self, plane: Plane) -> None:
         """The plane as it is run: analysis must not depend on a folder elsewhere, or on a later version of it."""
-        write_text(self.path / "plane.json", plane.model_dump_json(indent=1))
+        write_text(self.path / "plane.json", plane.as_json())
 
     def write_environment(self, environment: Mapping[str, Any]) -> None:
         write_json(self.path / "environment.json", environment)
@@ -200,7 +200,14 @@ class RunFolder:
     def plane(self, scenario: Scenario) -> Plane:
         """The plane as it was run; a folder without ``plane.json`` has it from the scenario."""
         path = self.path / "plane.json"
-        return self._validated(Plane, path) if path.exists() else load_plane(scenario.plane, scenario.settings)
+        if not path.exists():
+            return load_plane(scenario.plane, scenario.settings)
+        try:
+            return read_plane(_read(path))
+        except ValidationError as error:
+            raise PlanebenchError(f"{path}: is truncated or damaged: {_first(error)}") from None
+        except ValueError as error:
+            raise PlanebenchError(f"{path}: is truncated or damaged: {error}") from None
 
     def environment(self) -> dict[str, Any]:
         """Empty where the run did not come so far."""

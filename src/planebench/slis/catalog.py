@@ -18,6 +18,7 @@ from planebench.scenario import SLO
 REQUESTS: Final = "requests.parquet"
 RECEIPTS: Final = "milestones.parquet"
 SCRAPES: Final = "scrapes"
+MANIFESTS: Final = "scenario.yaml"
 CLEANUP_CHECK: Final = "leftovers.json"
 
 
@@ -172,6 +173,112 @@ _DEFINITIONS: Final = (
         RECEIPTS,
         single=True,
     ),
+    Definition(
+        "scheduling.distribution_gini",
+        "Gini coefficient",
+        "ratio",
+        Stage.SCHEDULING,
+        "sum over nodes in ascending order of (2 i - nodes - 1) x / (nodes * sum x) of pods per node: 0 is even, "
+        "1 - 1 / nodes is all on one",
+        RECEIPTS,
+        single=True,
+    ),
+    Definition(
+        "scheduling.cpu_cv",
+        "variation of CPU",
+        "ratio",
+        Stage.SCHEDULING,
+        "standard deviation / mean over nodes of CPU requested / CPU allocatable",
+        f"{RECEIPTS}, {MANIFESTS}",
+        single=True,
+    ),
+    Definition(
+        "scheduling.memory_cv",
+        "variation of memory",
+        "ratio",
+        Stage.SCHEDULING,
+        "standard deviation / mean over nodes of memory requested / memory allocatable",
+        f"{RECEIPTS}, {MANIFESTS}",
+        single=True,
+    ),
+    Definition(
+        "scheduling.zone_skew",
+        "zone skew",
+        "count",
+        Stage.SCHEDULING,
+        "pods in the fullest zone less those in the emptiest one, of zones with nodes that take pods",
+        f"{RECEIPTS}, {MANIFESTS}",
+        single=True,
+    ),
+    Definition(
+        "scheduling.packing",
+        "nodes used / lower bound",
+        "ratio",
+        Stage.SCHEDULING,
+        "nodes with pods on them / the fewest nodes, taken from the largest on, whose CPU, memory and places for "
+        "pods suffice for all pods together: 1 is a perfect packing, and may be out of reach",
+        f"{RECEIPTS}, {MANIFESTS}",
+        single=True,
+    ),
+    Definition(
+        "scheduling.stranded_cpu",
+        "CPU stranded",
+        "share",
+        Stage.SCHEDULING,
+        "CPU that is free on nodes where not even the workload's smallest pod fits any more, of all allocatable "
+        "CPU",
+        f"{RECEIPTS}, {MANIFESTS}",
+        single=True,
+    ),
+    Definition(
+        "scheduling.stranded_memory",
+        "memory stranded",
+        "share",
+        Stage.SCHEDULING,
+        "memory that is free on nodes where not even the workload's smallest pod fits any more, of all "
+        "allocatable memory",
+        f"{RECEIPTS}, {MANIFESTS}",
+        single=True,
+    ),
+    Definition(
+        "scheduling.violations",
+        "constraint violations",
+        "count",
+        Stage.SCHEDULING,
+        "pods that stand where a required constraint of their manifest does not let them: taints, node selectors, "
+        "node and pod (anti-)affinity, topology spread, more requested than a node has; as pods are when the "
+        "creation stage ends",
+        f"{RECEIPTS}, {MANIFESTS}",
+        single=True,
+    ),
+    Definition(
+        "scheduling.refused",
+        "told unschedulable",
+        "s",
+        Stage.SCHEDULING,
+        "of objects that are expected to find no node: from a creation due to the receipt that shows their pod's "
+        "PodScheduled condition with the reason Unschedulable",
+        f"{REQUESTS}, {RECEIPTS}",
+        parts="kind",
+    ),
+    Definition(
+        "scheduling.unexpected",
+        "scheduled against expectation",
+        "count",
+        Stage.SCHEDULING,
+        "pods with a node of objects that are expected to find none",
+        RECEIPTS,
+        single=True,
+    ),
+    Definition(
+        "scheduling.preempted",
+        "pods preempted",
+        "count",
+        Stage.SCHEDULING,
+        "bare pods that were marked as deleting while the creation stage went on, which deletes none itself",
+        RECEIPTS,
+        single=True,
+    ),
     # --- management
     Definition(
         "management.running",
@@ -221,6 +328,25 @@ _DEFINITIONS: Final = (
         f"{REQUESTS}, {RECEIPTS}",
         parts="change, kind",
         only_parts=True,
+    ),
+    Definition(
+        "management.children",
+        "all children made",
+        "s",
+        Stage.MANAGEMENT,
+        "from a creation due to the ADDED event of the last pod that controllers make for the object",
+        f"{REQUESTS}, {RECEIPTS}",
+        parts="kind",
+    ),
+    Definition(
+        "management.endpoints",
+        "pods ready to endpoints",
+        "s",
+        Stage.MANAGEMENT,
+        "from the receipt that shows the last pod of a Service ready to the receipt of its EndpointSlice with all "
+        "of them; two watches, so it may be below zero",
+        RECEIPTS,
+        parts="kind",
     ),
     # --- monitoring
     Definition(
@@ -275,6 +401,60 @@ _DEFINITIONS: Final = (
         RECEIPTS,
         single=True,
     ),
+    Definition(
+        "monitoring.node_unknown",
+        "silent node: Unknown",
+        "s",
+        Stage.MONITORING,
+        "from the last renewal of a silent node's lease that a watch has shown to the receipt of its Ready "
+        "condition as Unknown",
+        f"run.json, {RECEIPTS}, events.parquet",
+    ),
+    Definition(
+        "monitoring.node_unknown_net",
+        "silent node: Unknown, net",
+        "s",
+        Stage.MONITORING,
+        "monitoring.node_unknown less the configured node-monitor-grace-period (50 s by default); up to one "
+        "node-monitor-period (5 s) of it is the wait for the next look",
+        f"run.json, {RECEIPTS}, events.parquet",
+    ),
+    Definition(
+        "monitoring.node_noschedule",
+        "Unknown to NoSchedule taint",
+        "s",
+        Stage.MONITORING,
+        "from the receipt of a silent node's Unknown condition to that of its taint "
+        "node.kubernetes.io/unreachable:NoSchedule",
+        RECEIPTS,
+    ),
+    Definition(
+        "monitoring.node_noexecute",
+        "Unknown to NoExecute taint",
+        "s",
+        Stage.MONITORING,
+        "from the receipt of a silent node's Unknown condition to that of its taint "
+        "node.kubernetes.io/unreachable:NoExecute; node-eviction-rate (0.1 nodes per second and zone by default) "
+        "lets nodes wait for one another",
+        RECEIPTS,
+    ),
+    Definition(
+        "monitoring.eviction_net",
+        "NoExecute taint to eviction, net",
+        "s",
+        Stage.MONITORING,
+        "from the receipt of a silent node's NoExecute taint to the receipt of the deletionTimestamp of each pod "
+        "on it, less the pod's tolerationSeconds (300 by default)",
+        f"{RECEIPTS}, {MANIFESTS}",
+    ),
+    Definition(
+        "monitoring.node_recovered",
+        "node back to Ready",
+        "s",
+        Stage.MONITORING,
+        "from the end of a node's silence to the receipt of its Ready condition as True",
+        f"run.json, {RECEIPTS}",
+    ),
     # --- cleanup
     Definition(
         "cleanup.response",
@@ -310,6 +490,25 @@ _DEFINITIONS: Final = (
         "from a deletion due to the last DELETED event of the object and of all that it had given rise to, where "
         "the plane watches more than the object itself",
         f"{REQUESTS}, {RECEIPTS}",
+    ),
+    Definition(
+        "cleanup.collected",
+        "garbage collected",
+        "s",
+        Stage.CLEANUP,
+        "from the DELETED event of an object to the last DELETED event of what controllers had made for it",
+        RECEIPTS,
+        parts="kind",
+    ),
+    Definition(
+        "cleanup.net",
+        "deleted, net of the wait by design",
+        "s",
+        Stage.CLEANUP,
+        "from a deletion due to the object's DELETED event, less what its controller waits by design before it "
+        "acts (namespaces: 5 s, kubernetes/pkg/controller/namespace)",
+        f"{REQUESTS}, {RECEIPTS}",
+        parts="kind",
     ),
     Definition(
         "cleanup.leftovers",

@@ -37,7 +37,7 @@ def _deletions(seen: Observations, requests: pl.DataFrame) -> Iterator[Indicator
     def ended(sli: str, due_s: Values, end_s: Values, *watches: str) -> Indicator:
         return durations(CATALOG[sli], due_s, end_s, until_s=until_s, measured_in=Stage.CLEANUP, watches=watches)
 
-    deleting, deleted, gone = [], [], []
+    deleting, deleted, gone, collected, net = [], [], [], [], []
     by_watch: dict[str, list[Indicator]] = {}
     for made in seen.created:
         tracked = made.workload.tracked
@@ -54,6 +54,34 @@ def _deletions(seen: Observations, requests: pl.DataFrame) -> Iterator[Indicator
             ends.append(np.where(there, all_s, -np.inf))
             by_watch.setdefault(watch, []).append(ended("cleanup.deleted", due_s[there], all_s[there], watch))
         gone.append(ended("cleanup.gone", due_s, latest(ends), *made.workload.watches))
+        if made.children:
+            last_s = latest([end_s, *ends[1:]])
+            found = durations(
+                CATALOG["cleanup.collected"],
+                end_s,
+                last_s,
+                until_s=until_s,
+                measured_in=Stage.CLEANUP,
+                part=(made.kind,),
+                title=f"{made.kind}: {CATALOG['cleanup.collected'].title}",
+                from_due=False,
+                watches=made.workload.watches,
+            )
+            collected.append(found)
+        if delay_s := made.workload.deletion_delay_s:
+            net.append(
+                durations(
+                    CATALOG["cleanup.net"],
+                    due_s + delay_s,
+                    end_s,
+                    until_s=until_s,
+                    measured_in=Stage.CLEANUP,
+                    part=(made.kind,),
+                    title=f"{made.kind}: {CATALOG['cleanup.net'].title}",
+                    watches=(tracked,),
+                    notes=(f"{delay_s:g} s subtracted, which the controller waits by design",),
+                )
+            )
     yield pooled(CATALOG["cleanup.deleting"], deleting)[0]
     yield pooled(CATALOG["cleanup.deleted"], deleted)[0]
     if len(by_watch) > 1:
@@ -61,10 +89,13 @@ def _deletions(seen: Observations, requests: pl.DataFrame) -> Iterator[Indicator
             whole = pooled(CATALOG["cleanup.deleted"], parts)[0]
             yield whole.renamed(CATALOG["cleanup.deleted"].part(watch), f"{watch}: deleted")
         yield pooled(CATALOG["cleanup.gone"], gone)[0]
+    yield from pooled(CATALOG["cleanup.collected"], collected)
+    yield from pooled(CATALOG["cleanup.net"], net)
 
 
 def _asked(seen: Observations, made: Created, requests: pl.DataFrame) -> tuple[pl.Series, Values]:
     """The numbers of this kind's objects that were to be deleted and had existed, and when that was due."""
-    mine = requests.filter(pl.col("index").is_in(made.index.implode()))
+    resource = made.workload.resource.resource().id  # companions have the same number
+    mine = requests.filter(pl.col("index").is_in(made.index.implode()) & (pl.col("resource") == resource))
     mine = mine.filter(seen.exists(mine["index"], made.workload.tracked))
     return mine["index"], seconds(mine["due_ns"])

@@ -24,20 +24,23 @@ def indicators(seen: Observations) -> Iterator[Indicator]:
     yield from from_due(
         seen, "creation.startup", lambda made: (made.workload.up.watch, made.workload.up.milestone)
     )
-    up, planned = count_up(seen), seen.scenario.workload.count
+    up, planned = count_up(seen), seen.planned
+    if not planned:
+        return
     yield single(
         CATALOG["creation.reached"],
         up / planned,
         measured_in=Stage.CREATION,
         of=planned,
         notes=(f"{up:,} of {planned:,} came up",),
-        watches=sorted({made.workload.up.watch for made in seen.created}),
+        watches=sorted({made.workload.up.watch for made in seen.expected}),
     )
 
 
 def count_up(seen: Observations) -> int:
     """How many objects came up."""
-    return sum(
-        int((~np.isnan(seen.reached_s(made.index, made.workload.up.watch, made.workload.up.milestone))).sum())
-        for made in seen.created
-    )
+    found = 0
+    for made in seen.expected:
+        up = made.workload.up
+        found += int((~np.isnan(seen.reached_s(made.index, up.watch, up.milestone, made.count(up.watch)))).sum())
+    return found

@@ -29,6 +29,7 @@ from planebench.slis import cleanup, creation, management, monitoring, schedulin
 from planebench.slis.catalog import find
 from planebench.slis.certificate import Certificate
 from planebench.slis.components import components
+from planebench.slis.distribution import Placement
 from planebench.slis.harness import Doubts, count_gaps, engine_health, lateness
 from planebench.slis.indicator import Indicator
 from planebench.slis.limits import in_words, limits
@@ -92,6 +93,7 @@ def evaluate_folder(path: Path) -> Result:
         ),
         components=parts,
         phases=_phases(run),
+        distribution=Placement(seen).distribution() if seen.created else None,
         counts=_counts(seen),
         errors=_errors(seen.requests),
         harness=Harness(lateness=tuple(late), engine=health),
@@ -206,6 +208,7 @@ def _counts(seen: Observations) -> Counts:
         deleted=deleted,
         failed=failed,
         leftovers=None if leftovers is None else len(leftovers),
+        unschedulable=seen.scenario.workload.count - seen.planned,
     )
 
 

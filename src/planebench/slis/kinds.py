@@ -7,14 +7,15 @@ from collections.abc import Callable, Sequence
 from planebench.model import Stage
 from planebench.slis.catalog import CATALOG
 from planebench.slis.indicator import Indicator, durations, pooled
-from planebench.slis.observations import Created, Observations
+from planebench.slis.observations import ADDED, Created, Observations
 
 Goal = tuple[str, str]
 """A watch and a milestone."""
 
 
 def from_due(seen: Observations, sli: str, goal: Callable[[Created], Goal | None]) -> list[Indicator]:
-    """From each creation due to the goal of its kind: as a whole, and by kind where there are several."""
+    """From each creation due to the goal of its kind, by all of its objects: as a whole, and by kind where there
+    are several."""
     definition = CATALOG[sli]
     return pooled(
         definition,
@@ -22,7 +23,7 @@ def from_due(seen: Observations, sli: str, goal: Callable[[Created], Goal | None
             durations(
                 definition,
                 made.due_s,
-                seen.reached_s(made.index, watch, milestone),
+                seen.reached_s(made.index, watch, milestone, made.count(watch)),
                 until_s=seen.end_s(Stage.CREATION),
                 measured_in=Stage.CREATION,
                 part=(made.kind,),
@@ -35,5 +36,10 @@ def from_due(seen: Observations, sli: str, goal: Callable[[Created], Goal | None
 
 
 def _with_goal(seen: Observations, goal: Callable[[Created], Goal | None]) -> Sequence[tuple[Created, Goal]]:
+    """What is not to come up shows all the same, and that is all."""
     goals = ((made, goal(made)) for made in seen.created)
-    return [(made, found) for made, found in goals if found is not None]
+    return [
+        (made, found)
+        for made, found in goals
+        if found is not None and (made.expected or found == (made.workload.tracked, ADDED))
+    ]

@@ -11,7 +11,7 @@ from planebench.planes import Convergence, Milestone, Plane, Seen
 from planebench.slis.catalog import CATALOG
 from planebench.slis.indicator import Indicator, durations, pooled, responses
 from planebench.slis.kinds import Goal, from_due
-from planebench.slis.observations import ADDED, DELETED, Created, Observations, look_up, seconds
+from planebench.slis.observations import ADDED, DELETED, Created, Observations, seconds
 from planebench.stats import Values
 
 
@@ -22,6 +22,7 @@ def indicators(seen: Observations) -> Iterator[Indicator]:
     for watch in sorted({watch for made in seen.created for watch in made.workload.watches}):
         yield from _transitions(seen, watch)
     yield from _changes(seen)
+    yield from _controllers(seen)
 
 
 def _goal(seen: Observations, made: Created, milestone: str) -> Goal | None:
@@ -42,19 +43,12 @@ def startup_path(plane: Plane, watch: str) -> list[Milestone]:
 
 
 def _transitions(seen: Observations, watch: str) -> Iterator[Indicator]:
-    first = (
-        seen.objects.filter((pl.col("watch") == watch) & (pl.col("index") >= 0))
-        .sort("object")
-        .unique("index", keep="first", maintain_order=True)
-    )
+    first = seen.firsts(watch, seen.expected)
     if not first.height:
         return
-    times = seen.milestones.join(first.select("object"), on="object", how="semi").sort("t_ns")
-    times = times.unique(["index", "milestone"], keep="first", maintain_order=True)
 
     def reached(milestone: str) -> Values:
-        found = times.filter(pl.col("milestone") == milestone)
-        return look_up(first["index"], found.select("index", (pl.col("t_ns") / 1e9).alias("t_s")))
+        return seen.times_s(first["object"], milestone)
 
     before, start_s = ADDED, reached(ADDED)
     for rule in startup_path(seen.plane, watch):
@@ -112,7 +106,7 @@ def _change(seen: Observations, name: str, requests: pl.DataFrame) -> Iterator[I
         yield durations(
             CATALOG["management.change"],
             seconds(mine["due_ns"]),
-            _effect_s(seen, name, change.converged, mine["index"], seconds(mine["due_ns"])),
+            _effect_s(seen, name, made, change.converged, mine["index"], seconds(mine["due_ns"])),
             until_s=max(ends) / 1e9 if ends else seen.end_s(Stage.MANAGEMENT),
             measured_in=Stage.MANAGEMENT,
             part=(name, made.kind),
@@ -121,14 +115,59 @@ def _change(seen: Observations, name: str, requests: pl.DataFrame) -> Iterator[I
         )
 
 
-def _effect_s(seen: Observations, name: str, converged: Convergence, index: pl.Series, due_s: Values) -> Values:
+def _effect_s(
+    seen: Observations, name: str, made: Created, converged: Convergence, index: pl.Series, due_s: Values
+) -> Values:
     match converged.seen:
         case Seen.REVISION:  # the planner writes the change's name as the new revision
             return seen.reached_after_s(index, due_s, converged.watch, f"revision:{name}")
         case Seen.DELETED:
             return seen.reached_after_s(index, due_s, converged.watch, DELETED)
         case Seen.SUCCESSOR:
-            return seen.succeeded_s(index, due_s, converged.watch, converged.milestone)
+            count = made.count(converged.watch) if converged.objects == "all" else converged.objects
+            return seen.succeeded_s(index, due_s, converged.watch, converged.milestone, count)
+
+
+# --- controllers ---------------------------------------------------------------------------------------------
+
+
+def _controllers(seen: Observations) -> Iterator[Indicator]:
+    """What controllers make of an object: its children, and the endpoints of those."""
+    until_s = seen.end_s(Stage.CREATION)
+    children = [
+        durations(
+            CATALOG["management.children"],
+            made.due_s,
+            seen.reached_s(made.index, watch, ADDED, made.count(watch)),
+            until_s=until_s,
+            measured_in=Stage.CREATION,
+            part=(made.kind,),
+            title=f"{made.kind}: {CATALOG['management.children'].title}",
+            watches=(watch,),
+        )
+        for made in seen.expected
+        for watch in made.children
+    ]
+    endpoints = []
+    for made in seen.expected:
+        if made.workload.endpoints is not None:
+            pods, shown = made.workload.bound.watch, made.workload.endpoints
+            endpoints.append(
+                durations(
+                    CATALOG["management.endpoints"],
+                    seen.reached_s(made.index, pods, "ready", made.count(pods)),
+                    seen.reached_s(made.index, shown.watch, shown.milestone),
+                    until_s=until_s,
+                    measured_in=Stage.CREATION,
+                    part=(made.kind,),
+                    title=f"{made.kind}: {CATALOG['management.endpoints'].title}",
+                    from_due=False,
+                    watches=(pods, shown.watch),
+                    signed=True,  # two watches, two connections
+                )
+            )
+    yield from pooled(CATALOG["management.children"], children)
+    yield from pooled(CATALOG["management.endpoints"], endpoints)
 
 
 def _as_one(name: str, parts: list[Indicator]) -> Iterator[Indicator]:

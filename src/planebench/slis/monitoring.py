@@ -9,6 +9,7 @@ import polars as pl
 
 from planebench.model import Stage
 from planebench.plan import CANARY, NODES
+from planebench.slis import node_health
 from planebench.slis.catalog import CATALOG, Definition
 from planebench.slis.indicator import Indicator, durations, pooled, responses, single
 from planebench.slis.observations import Observations, id_of, look_up, seconds
@@ -50,6 +51,7 @@ def indicators(seen: Observations) -> Iterator[Indicator]:
         yield _staleness(seen, writes.filter(pl.col("ok")))
     if (seen.objects["watch"] == NODES).any():
         yield _node_health(seen)
+    yield from node_health.indicators(seen)
 
 
 def _by_form(lists: pl.DataFrame) -> list[tuple[str, str, pl.DataFrame]]:

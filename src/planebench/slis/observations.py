@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
@@ -12,10 +12,11 @@ import numpy as np
 import polars as pl
 
 from planebench.model import Stage
+from planebench.plan import children_of
 from planebench.planes import Plane, Workload
 from planebench.results import tables
 from planebench.results.folder import RunFolder, RunRecord
-from planebench.scenario import Scenario
+from planebench.scenario import Scenario, apportion
 from planebench.stats import Values
 
 ADDED: Final = "added"
@@ -48,6 +49,14 @@ class Created:
     index: pl.Series
     """Their numbers."""
     due_s: Values
+    children: Mapping[str, int] = field(default_factory=dict)
+    """Watch -> how many objects of it each of them gives rise to; a watch that is not here has one."""
+    expected: bool = True
+    """They are to come up; False: the scheduler is to find no node for them."""
+
+    def count(self, watch: str) -> int:
+        """How many objects of a watch each of them gives rise to."""
+        return self.children.get(watch, 1)
 
 
 class Observations:
@@ -83,18 +92,62 @@ class Observations:
     def created(self) -> tuple[Created, ...]:
         """The workload by kind; an operation is a creation once, however often it was sent."""
         requests = self.requests.filter((pl.col("stage") == Stage.CREATION) & (pl.col("verb") == "create"))
-        requests = requests.unique("index", keep="first", maintain_order=True)
-        prefix = requests["name"].str.replace(r"-\d+$", "")
+        prefix = pl.col("name").str.replace(r"-\d+$", "")
         found = []
         for kind in self.scenario.workload.objects:
-            mine = requests.filter(prefix == kind.prefix)
+            workload = self.plane.workload(kind.template)
+            # Companions go by the same name and number.
+            mine = requests.filter(
+                (prefix == kind.prefix) & (pl.col("resource") == workload.resource.resource().id)
+            )
+            mine = mine.unique("index", keep="first", maintain_order=True)
             if mine.height:
                 found.append(
                     Created(
-                        kind.prefix, self.plane.workload(kind.template), mine["index"], seconds(mine["due_ns"])
+                        kind=kind.prefix,
+                        workload=workload,
+                        index=mine["index"],
+                        due_s=seconds(mine["due_ns"]),
+                        children=children_of(kind, self.scenario, self.plane),
+                        expected=kind.expect == "up",
                     )
                 )
         return tuple(found)
+
+    @property
+    def expected(self) -> tuple[Created, ...]:
+        """Those of the workload that are to come up."""
+        return tuple(made for made in self.created if made.expected)
+
+    @cached_property
+    def planned(self) -> int:
+        """How many objects the scenario wants to come up."""
+        workload = self.scenario.workload
+        sizes = apportion(workload.count, [kind.share for kind in workload.objects])
+        return sum(size for kind, size in zip(workload.objects, sizes, strict=True) if kind.expect == "up")
+
+    def firsts(self, watch: str, kinds: Iterable[Created]) -> pl.DataFrame:
+        """The objects of a watch that these kinds gave rise to at first, as many as each was to have: without
+        their successors. Columns of the objects table, and ``kind``."""
+        wanted = [
+            pl.DataFrame({"index": made.index}).with_columns(
+                pl.lit(made.kind).alias("kind"), pl.lit(made.count(watch)).alias("children")
+            )
+            for made in kinds
+            if watch in made.workload.watches
+        ]
+        mine = self.objects.filter((pl.col("watch") == watch) & (pl.col("index") >= 0)).sort("object")
+        if not wanted:
+            return mine.clear().with_columns(pl.lit("").alias("kind"))
+        joined = mine.join(pl.concat(wanted), on="index", how="inner", maintain_order="left")
+        return joined.filter(pl.int_range(pl.len()).over("index") < pl.col("children")).drop("children")
+
+    def times_s(self, objects: pl.Series, milestone: str) -> Values:
+        """When each of these objects reached a milestone; NaN: never."""
+        times = self.milestones.filter(pl.col("milestone") == milestone)
+        times = times.group_by("object").agg((pl.col("t_ns").min() / 1e9).alias("t_s"))
+        joined = pl.DataFrame({"object": objects}).join(times, on="object", how="left", maintain_order="left")
+        return joined["t_s"].fill_null(NEVER).to_numpy().astype(np.float64)
 
     def of_stage(self, stage: Stage, verb: str | None = None) -> pl.DataFrame:
         """The stage's requests."""
@@ -110,9 +163,11 @@ class Observations:
             )
         return self._reached[key]
 
-    def reached_s(self, index: pl.Series, watch: str, milestone: str) -> Values:
-        """When the first object of each of these numbers reached a milestone; NaN: it never did."""
-        return look_up(index, self.first_reached(watch, milestone))
+    def reached_s(self, index: pl.Series, watch: str, milestone: str, count: int = 1) -> Values:
+        """When ``count`` objects of each of these numbers had reached a milestone; NaN: they never did."""
+        if count == 1:
+            return look_up(index, self.first_reached(watch, milestone))
+        return look_up(index, _nth(self._of(watch, milestone), count))
 
     def reached_after_s(self, index: pl.Series, after_s: Values, watch: str, milestone: str) -> Values:
         """When an object of each of these numbers reached a milestone, first at or after a time."""
@@ -121,8 +176,8 @@ class Observations:
         found = found.filter(pl.col("t_ns") >= pl.col("after_ns"))
         return look_up(index, found.group_by("index").agg((pl.col("t_ns").min() / 1e9).alias("t_s")))
 
-    def succeeded_s(self, index: pl.Series, after_s: Values, watch: str, milestone: str) -> Values:
-        """When an object that first showed after a time reached a milestone, for each of these numbers."""
+    def succeeded_s(self, index: pl.Series, after_s: Values, watch: str, milestone: str, count: int = 1) -> Values:
+        """When ``count`` objects that first showed after a time had reached a milestone, by number."""
         asked = pl.DataFrame({"index": index, "after_ns": np.rint(after_s * 1e9).astype(np.int64)})
         shown = (
             self._of(watch, ADDED)
@@ -130,7 +185,7 @@ class Observations:
             .filter(pl.col("t_ns") >= pl.col("after_ns"))
         )
         found = self._of(watch, milestone).join(shown.select("object"), on="object", how="semi")
-        return look_up(index, found.group_by("index").agg((pl.col("t_ns").min() / 1e9).alias("t_s")))
+        return look_up(index, _nth(found, count))
 
     def last_reached_s(self, index: pl.Series, watch: str, milestone: str) -> Values:
         """When all objects of each of these numbers had reached a milestone; NaN: one never did."""
@@ -160,6 +215,12 @@ class Observations:
 def seconds(times_ns: pl.Series) -> Values:
     """Nanoseconds as seconds."""
     return times_ns.to_numpy().astype(np.float64) / 1e9
+
+
+def _nth(times: pl.DataFrame, count: int) -> pl.DataFrame:
+    """``index``, ``t_s``: the time of each number's ``count``-th object, where it has so many."""
+    nth = times.sort("t_ns").filter(pl.int_range(pl.len()).over("index") == count - 1)
+    return nth.select("index", (pl.col("t_ns") / 1e9).alias("t_s"))
 
 
 def look_up(index: pl.Series, times: pl.DataFrame) -> Values:

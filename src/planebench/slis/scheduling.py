@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import polars as pl
 
+from planebench.constraints import pod_of
 from planebench.model import Stage
+from planebench.plan import source_of
+from planebench.results.document import Distribution
 from planebench.slis.catalog import CATALOG
+from planebench.slis.distribution import Placement
 from planebench.slis.indicator import Indicator, durations, pooled, single
-from planebench.slis.kinds import from_due
-from planebench.slis.observations import ADDED, Observations
+from planebench.slis.kinds import Goal, from_due
+from planebench.slis.observations import ADDED, DELETED, DELETING, Created, Observations, earliest
 from planebench.stats import Sample, Spread, most_within, rate_between, spread
 
 
@@ -19,26 +22,28 @@ def indicators(seen: Observations) -> Iterator[Indicator]:
     """``scheduling.*``; binds happen while objects are created."""
     if not seen.created:
         return
-    yield from from_due(
-        seen, "scheduling.latency", lambda made: (made.workload.bound.watch, made.workload.bound.milestone)
-    )
+    yield from from_due(seen, "scheduling.latency", lambda made: _bound(seen, made))
+    pods = [made for made in seen.expected if _has_nodes(seen, made)]
+    if not pods:
+        yield from _refusals(seen)
+        return
     own, binds = [], []
-    for made in seen.created:
-        bound = made.workload.bound
-        bound_s = seen.reached_s(made.index, bound.watch, bound.milestone)
+    for watch, milestone in sorted({(made.workload.bound.watch, made.workload.bound.milestone) for made in pods}):
+        first = seen.firsts(watch, [made for made in pods if made.workload.bound.watch == watch])["object"]
+        bound_s = seen.times_s(first, milestone)
         binds.append(bound_s[~np.isnan(bound_s)])
         own.append(
             durations(
                 CATALOG["scheduling.pod"],
-                seen.reached_s(made.index, bound.watch, ADDED),
+                seen.times_s(first, ADDED),
                 bound_s,
                 until_s=seen.end_s(Stage.CREATION),
                 measured_in=Stage.CREATION,
                 from_due=False,
-                watches=(bound.watch,),
+                watches=(watch,),
             )
         )
-    watches = sorted({made.workload.bound.watch for made in seen.created})
+    watches = sorted({made.workload.bound.watch for made in pods})
     times_s = np.concatenate(binds)
     yield pooled(CATALOG["scheduling.pod"], own)[0]
     yield single(
@@ -56,11 +61,67 @@ def indicators(seen: Observations) -> Iterator[Indicator]:
             of=len(times_s),
             watches=watches,
         )
+    yield from _refusals(seen)
+    yield from _preemptions(seen)
     yield from _distribution(seen, watches)
 
 
+def _bound(seen: Observations, made: Created) -> Goal | None:
+    return (made.workload.bound.watch, made.workload.bound.milestone) if _has_nodes(seen, made) else None
+
+
+def _has_nodes(seen: Observations, made: Created) -> bool:
+    """Whether a kind comes onto nodes at all."""
+    return bool(seen.plane.watches[made.workload.bound.watch].node_field)
+
+
+def _refusals(seen: Observations) -> Iterator[Indicator]:
+    """Of objects that are to find no node."""
+    parts, placed = [], 0
+    for made in seen.created:
+        told = made.workload.unschedulable
+        if made.expected or told is None:
+            continue
+        parts.append(
+            durations(
+                CATALOG["scheduling.refused"],
+                made.due_s,
+                seen.reached_s(made.index, told.watch, told.milestone, made.count(told.watch)),
+                until_s=seen.end_s(Stage.CREATION),
+                measured_in=Stage.CREATION,
+                part=(made.kind,),
+                title=f"{made.kind}: {CATALOG['scheduling.refused'].title}",
+                watches=(told.watch,),
+            )
+        )
+        bound = made.workload.bound
+        objects = seen.firsts(bound.watch, [made])["object"]
+        placed += int((~np.isnan(seen.times_s(objects, bound.milestone))).sum())
+    if parts:
+        yield from pooled(CATALOG["scheduling.refused"], parts)
+        yield single(CATALOG["scheduling.unexpected"], placed, measured_in=Stage.CREATION, of=len(parts))
+
+
+def _preemptions(seen: Observations) -> Iterator[Indicator]:
+    """Told where the scenario has pods of several priorities."""
+    bare = [made for made in seen.created if made.workload.tracked == made.workload.bound.watch]
+    priorities = {
+        (pod_of(source_of(kind, seen.plane))[1]).get("priorityClassName")
+        for kind in seen.scenario.workload.objects
+    }
+    if len(priorities) < 2 or not bare:
+        return
+    gone = 0
+    for watch in sorted({made.workload.tracked for made in bare}):
+        objects = seen.firsts(watch, [made for made in bare if made.workload.tracked == watch])["object"]
+        going_s = earliest([seen.times_s(objects, DELETING), seen.times_s(objects, DELETED)])
+        gone += int((going_s <= seen.end_s(Stage.CREATION)).sum())
+    yield single(CATALOG["scheduling.preempted"], gone, measured_in=Stage.CREATION, of=len(bare))
+
+
 def _distribution(seen: Observations, watches: list[str]) -> Iterator[Indicator]:
-    counts = pods_per_node(seen)
+    placement = Placement(seen)
+    counts = placement.counts()
     if not counts:
         return
     found = spread(list(counts.values()))
@@ -82,6 +143,47 @@ def _distribution(seen: Observations, watches: list[str]) -> Iterator[Indicator]
             watches=watches,
             notes=(f"random placement: {found.random_cv:.3f}",) if name == "cv" else (),
         )
+    whole = placement.distribution()
+    if whole is not None:
+        yield from _further(whole, watches)
+
+
+def _further(whole: Distribution, watches: list[str]) -> Iterator[Indicator]:
+    """What the distribution section tells, as indicators that can be demanded."""
+    even = {found.of: found for found in whole.evenness}
+    values: list[tuple[str, float | None, str]] = [
+        ("distribution_gini", even["pods"].gini, f"random placement: {even['pods'].random_gini:.3f}"),
+        *(
+            (f"{resource}_cv", even[resource].cv, f"random placement: {even[resource].random_cv:.3f}")
+            for resource in ("cpu", "memory")
+            if resource in even
+        ),
+        ("zone_skew", whole.zone_skew, ""),
+        (
+            "packing",
+            whole.nodes_used / whole.nodes_lower_bound if whole.nodes_lower_bound else None,
+            f"{whole.nodes_used:,} nodes used, lower bound {whole.nodes_lower_bound or 0:,}",
+        ),
+        ("stranded_cpu", whole.stranded_cpu, ""),
+        ("stranded_memory", whole.stranded_memory, ""),
+        ("violations", sum(found.pods for found in whole.violations), _first(whole)),
+    ]
+    for name, value, note in values:
+        if value is not None:
+            yield single(
+                CATALOG[f"scheduling.{name}"],
+                value,
+                measured_in=Stage.CREATION,
+                of=whole.nodes,
+                watches=watches,
+                notes=(note,) if note else (),
+            )
+
+
+def _first(whole: Distribution) -> str:
+    return "; ".join(
+        f"{item.kind} {item.constraint} at {item.where}: {item.pods:,}" for item in whole.violations[:3]
+    )
 
 
 def _describe(found: Spread) -> str:
@@ -92,16 +194,5 @@ def _describe(found: Spread) -> str:
 
 
 def pods_per_node(seen: Observations) -> dict[str, int]:
-    """How many first pods each node got; nodes that take pods and got none count 0."""
-    counts = {
-        f"{pool.name}-{number:06d}": 0
-        for pool in seen.scenario.nodes
-        if not any(taint.effect in ("NoSchedule", "NoExecute") for taint in pool.taints)
-        for number in range(pool.count)
-    }
-    for watch in sorted({made.workload.bound.watch for made in seen.created}):
-        pods = seen.objects.filter((pl.col("watch") == watch) & (pl.col("index") >= 0) & (pl.col("node") != ""))
-        first = pods.sort("object").unique("index", keep="first", maintain_order=True)
-        for node, number in first.group_by("node").len().iter_rows():
-            counts[node] = counts.get(node, 0) + number
-    return counts
+    """How many pods each node had when creation ended; nodes that take pods and had none count 0."""
+    return Placement(seen).counts()
