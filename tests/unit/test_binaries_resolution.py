@@ -19,6 +19,7 @@ from planebench.model import ComponentError, ExitCode, UsageError
 def go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeGo:
     go = FakeGo(tmp_path / "go")
     monkeypatch.setenv("PATH", f"{go.bin_dir}:/usr/bin:/bin")
+    monkeypatch.setenv("PLANEBENCH_REGISTRY", "127.0.0.1:1")  # nobody answers there
     return go
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Source = Literal["path", "cache", "go build"]
+Source = Literal["path", "cache", "image", "go build"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Artifact:
     """The catalogue's name, for instance ``kube-apiserver``."""
     module: str
     version: str
-    """The module's version; ``unknown`` for a binary that was handed over by path."""
+    """The module's version; ``unknown`` for a binary that was handed over by path and does not tell it."""
     package: str
     path: Path
     size_bytes: int
@@ -26,6 +26,10 @@ class Artifact:
     source: Source
     go_version: str = "unknown"
     """The toolchain that built it, for instance ``go1.26.8``."""
+    image: str = ""
+    """The official image that it was taken from, by digest; empty for one that was built."""
+    reason: str = ""
+    """Why it came from there, in a few words."""
 
 
 def sha256_of(path: Path) -> str:

@@ -94,7 +94,7 @@ def list_packages(
             on_download()
 
     argv = ["list", "-deps", *BUILD_FLAGS, "-f", _PACKAGE_LINE, *(spec.package for spec in specs)]
-    output = _run_go(argv, specs, toolchain, on_line=on_line, on_tick=on_tick)
+    output = run_go(argv, specs, toolchain, on_line=on_line, on_tick=on_tick)
     return [_package(line) for line in output.splitlines()]
 
 
@@ -128,7 +128,7 @@ def build(
     out_dir.mkdir()
     argv = ["build", "-v", *BUILD_FLAGS, "-ldflags", linker_flags(specs[0]), "-o", f"{out_dir}{os.sep}"]
     argv += [spec.package for spec in specs]
-    _run_go(argv, specs, toolchain, on_line=on_compile, on_tick=on_tick, temporary_dir=work_dir)
+    run_go(argv, specs, toolchain, on_line=on_compile, on_tick=on_tick, temporary_dir=work_dir)
     return {spec.name: linked_path(spec, work_dir) for spec in specs}
 
 
@@ -143,16 +143,20 @@ def _binary_name(package: str) -> str:
     return parents[-1] if last[:1] == "v" and last[1:].isdigit() else last
 
 
-def _run_go(
+def run_go(
     argv: Sequence[str],
     specs: Sequence[ComponentSpec],
     toolchain: Toolchain,
     *,
     on_line: Callable[[str], None],
     on_tick: Callable[[], None],
+    folder: Path | None = None,
     temporary_dir: Path | None = None,
 ) -> str:
-    """Runs ``go`` and returns its output; whatever the callbacks raise ends it with all its children."""
+    """Runs ``go`` in ``folder``, else in the module's, and returns its output.
+
+    Whatever the callbacks raise ends it with all its children. Raises ComponentError with its last words.
+    """
     environment = dict(toolchain.environment)
     if temporary_dir is not None:
         environment.setdefault("GOTMPDIR", str(temporary_dir))
@@ -160,7 +164,7 @@ def _run_go(
     with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
         process = subprocess.Popen(
             [toolchain.go, *argv],
-            cwd=specs[0].module_dir,
+            cwd=folder or specs[0].module_dir,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -217,6 +221,7 @@ def _end(process: subprocess.Popen[str]) -> None:
         process.wait()
 
 
+_CHECKSUM_SIGNS = ("verifying ", "missing go.sum entry", "checksum database", "sum.golang.org")
 _NETWORK_SIGNS = (
     "dial tcp",
     "no such host",
@@ -248,6 +253,16 @@ def _failure(specs: Sequence[ComponentSpec], toolchain: Toolchain, tail: Sequenc
         text = (
             f"cannot write while building {names}: {last}; "
             "set GOCACHE, GOMODCACHE or PLANEBENCH_CACHE to a writable folder"
+        )
+    elif "SECURITY ERROR" in words:
+        text = (
+            f"the Go modules of {names} are not what their checksums say: {last}; "
+            f"ask the owner of the module proxy (go env GOPROXY), {by_path}"
+        )
+    elif any(sign in words for sign in _CHECKSUM_SIGNS):
+        text = (
+            f"no checksum can be had for a Go module of {names}: {last}; where you trust the module proxy, name "
+            f"the module in GONOSUMDB, or set GOSUMDB=off; else take the official image (--source image) {by_path}"
         )
     elif any(sign in words for sign in _NETWORK_SIGNS):
         text = f"cannot download the Go modules of {names}: {last}; check the network or GOPROXY, {by_path}"

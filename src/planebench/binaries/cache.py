@@ -1,4 +1,8 @@
-"""The cache of built binaries: each under a key of all that went into it, and checked by digest on every use."""
+"""The cache of binaries, checked by digest on every use.
+
+What was built here lies under a key of all that went into it. What was pulled or imported lies under its own
+digest, and serves whoever asks for that version.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,10 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import filelock
 import platformdirs
@@ -17,6 +23,7 @@ import platformdirs
 from planebench.binaries.artifact import Artifact, Source, sha256_of
 from planebench.binaries.build import BUILD_FLAGS, linker_flags
 from planebench.binaries.component import ComponentSpec
+from planebench.binaries.image import local_platform
 from planebench.binaries.toolchain import Toolchain
 from planebench.model import ComponentError
 
@@ -45,11 +52,26 @@ def key(spec: ComponentSpec, toolchain: Toolchain) -> str:
     return hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A binary in the cache, as its record tells; not verified."""
+
+    name: str
+    version: str
+    sha256: str
+    size_bytes: int
+    origin: str
+    """``image`` or ``go``: see :class:`planebench.binaries.sources.Sources`."""
+    imported: bool
+    folder: Path
+
+
 class BinaryCache:
     """A cache folder. Finding writes nothing, so a complete cache may be read-only.
 
     Layout: ``binaries/NAME-VERSION-KEY/`` holds a binary and its record; ``building/GRAPH/`` belongs to whoever
     holds ``locks/GRAPH.lock``; both lie in the same file system, so that a finished binary enters by a rename.
+    ``modules/GRAPH-VERSION/`` are generated Go modules.
     """
 
     def __init__(self, root: Path) -> None:
@@ -57,16 +79,43 @@ class BinaryCache:
         self.root = root.expanduser().absolute()
         self._reported: set[Path] = set()
 
-    def find(self, spec: ComponentSpec, toolchain: Toolchain) -> Artifact | None:
-        """The component's binary, its digest verified; None where there is none or it is damaged."""
-        entry = self._entry(spec, key(spec, toolchain))
+    @property
+    def modules(self) -> Path:
+        """Where generated Go modules lie."""
+        return self.root / "modules"
+
+    def find(
+        self, spec: ComponentSpec, toolchain: Toolchain | None, origins: Collection[str] = ("image", "go")
+    ) -> Artifact | None:
+        """The component's binary, its digest verified; None where there is none or it is damaged.
+
+        Args:
+            toolchain: None where there is none, or the module is not generated yet: then only what was pulled or
+                imported is found.
+            origins: those that may be taken, of ``image`` and ``go``.
+        """
+        if toolchain is not None and "go" in origins:
+            built = self._verified(spec, self._entry(spec, key(spec, toolchain)), "kept since it was built here")
+            if built is not None:
+                return built
+        for folder in sorted((self.root / "binaries").glob(f"{spec.name}-{spec.version}-*")):
+            record = _record(folder)
+            foreign = record.get("imported") or record.get("origin") == "image"
+            fits = record.get("version") == spec.version and record.get("platform") == local_platform()
+            if foreign and fits and record.get("origin") in origins and spec.tree is None:
+                came = "imported" if record.get("imported") else f"pulled from {record.get('image')}"
+                if (found := self._verified(spec, folder, f"kept since it was {came}")) is not None:
+                    return found
+        return None
+
+    def _verified(self, spec: ComponentSpec, entry: Path, reason: str) -> Artifact | None:
         if not entry.is_dir():
             return None
         binary = entry / spec.name
         try:
             record = json.loads((entry / _RECORD).read_bytes())
             if sha256_of(binary) == record["sha256"] and os.access(binary, os.X_OK):
-                return _artifact(spec, toolchain, binary, record["sha256"], "cache")
+                return _artifact(spec, record, binary, "cache", reason)
             damage = "its digest or mode changed"
         except (OSError, ValueError, TypeError, KeyError) as error:
             damage = str(error)
@@ -74,6 +123,33 @@ class BinaryCache:
             self._reported.add(binary)
             logger.warning("the cached %s is damaged (%s), to be built again: %s", spec.name, damage, binary)
         return None
+
+    def entries(self) -> list[Entry]:
+        """All binaries that have a readable record, by name and version."""
+        found = []
+        for folder in sorted((self.root / "binaries").glob("*")):
+            record = _record(folder)
+            try:
+                found.append(
+                    Entry(
+                        record["name"],
+                        record["version"],
+                        record["sha256"],
+                        (folder / record["name"]).stat().st_size,
+                        record.get("origin", "go"),
+                        bool(record.get("imported")),
+                        folder,
+                    )
+                )
+            except (KeyError, TypeError, OSError):
+                continue
+        return found
+
+    def remove(self, folders: Collection[Path]) -> None:
+        """Removes entries or generated modules. Raises ComponentError where the cache cannot be written."""
+        with self._explained():
+            for folder in folders:
+                shutil.rmtree(folder)
 
     @contextlib.contextmanager
     def building(self, graph: str, on_wait: Callable[[], None]) -> Iterator[Path]:
@@ -112,29 +188,62 @@ class BinaryCache:
                 return
 
     def add(self, spec: ComponentSpec, toolchain: Toolchain, binary: Path, work_dir: Path) -> Artifact:
-        """Moves a finished binary from ``work_dir`` into the cache. Raises ComponentError."""
+        """Moves a binary that was built from ``work_dir`` into the cache. Raises ComponentError."""
         digest = key(spec, toolchain)
-        entry = self._entry(spec, digest)
+        record = {"origin": "go", "go": toolchain.version, "key": digest}
+        return self._enter(spec, self._entry(spec, digest), record, binary, work_dir, "go build")
+
+    def add_pulled(self, spec: ComponentSpec, image: str, binary: Path, work_dir: Path) -> Artifact:
+        """Moves a binary out of an official image from ``work_dir`` into the cache. Raises ComponentError."""
+        with self._explained():
+            entry = self._entry(spec, sha256_of(binary))
+        return self._enter(spec, entry, {"origin": "image", "image": image}, binary, work_dir, "image")
+
+    def add_imported(
+        self, spec: ComponentSpec, details: Mapping[str, str], binary: Path, work_dir: Path
+    ) -> Artifact:
+        """Moves a binary out of an archive from ``work_dir`` into the cache. Raises ComponentError.
+
+        ``details``: ``origin``, ``go`` and ``image`` of the record that it had where it was exported.
+        """
+        with self._explained():
+            entry = self._entry(spec, sha256_of(binary))
+        return self._enter(spec, entry, {**details, "imported": True}, binary, work_dir, "cache")
+
+    def _enter(
+        self,
+        spec: ComponentSpec,
+        entry: Path,
+        details: Mapping[str, str | bool],
+        binary: Path,
+        work_dir: Path,
+        source: Source,
+    ) -> Artifact:
         staged = work_dir / f"{spec.name}.staged"
         with self._explained():
             staged.mkdir()
             binary.rename(staged / spec.name)
-            sha256 = sha256_of(staged / spec.name)
             record = {
                 "name": spec.name,
                 "module": spec.module,
                 "version": spec.version,
                 "package": spec.package,
-                "go": toolchain.version,
-                "key": digest,
-                "sha256": sha256,
+                "platform": local_platform(),
+                "sha256": sha256_of(staged / spec.name),
+                **details,
             }
             (staged / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
             entry.parent.mkdir(exist_ok=True)
             if entry.exists():  # a damaged one
                 entry.rename(work_dir / f"{spec.name}.damaged")
             staged.rename(entry)
-            return _artifact(spec, toolchain, entry / spec.name, sha256, "go build")
+            return _artifact(spec, record, entry / spec.name, source, "")
+
+    def keep_module(self, folder: Path, module_dir: Path) -> None:
+        """Moves a generated Go module to its place. Raises ComponentError."""
+        with self._explained():
+            module_dir.parent.mkdir(exist_ok=True)
+            folder.rename(module_dir)
 
     def _entry(self, spec: ComponentSpec, digest: str) -> Path:
         return self.root / "binaries" / f"{spec.name}-{spec.version}-{digest[:16]}"
@@ -152,7 +261,18 @@ class BinaryCache:
             ) from error
 
 
-def _artifact(spec: ComponentSpec, toolchain: Toolchain, binary: Path, sha256: str, source: Source) -> Artifact:
+def _record(folder: Path) -> dict[str, Any]:
+    """An entry's record; empty where there is none or it is damaged."""
+    try:
+        record = json.loads((folder / _RECORD).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _artifact(
+    spec: ComponentSpec, record: Mapping[str, Any], binary: Path, source: Source, reason: str
+) -> Artifact:
     return Artifact(
         name=spec.name,
         module=spec.module,
@@ -160,9 +280,11 @@ def _artifact(spec: ComponentSpec, toolchain: Toolchain, binary: Path, sha256: s
         package=spec.package,
         path=binary,
         size_bytes=binary.stat().st_size,
-        sha256=sha256,
+        sha256=record["sha256"],
         source=source,
-        go_version=toolchain.version,
+        go_version=record.get("go", "unknown"),
+        image=record.get("image", ""),
+        reason=reason,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-BuildStage = Literal["wait", "download", "compile", "link"]
+BuildStage = Literal["wait", "pull", "download", "compile", "link"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,8 @@ class BuildProgress:
     """What is being built; the names of several components that are built together are joined by commas."""
     graph: str
     done: int
-    """Counts modules while downloading; packages compiled and binaries linked, of all graphs, afterwards."""
+    """Counts MiB of an image while pulling it, modules while downloading; packages compiled and binaries linked,
+    of all graphs, afterwards."""
     total: int
     """Zero where nothing can be counted. A download's total is an upper bound, a build's is exact."""
     eta_s: float | None

@@ -30,7 +30,8 @@ def _clock(seconds: float) -> str:
 def describe_build(progress: BuildProgress) -> str:
     """One line: which component, how far, how long still."""
     left = f", about {_clock(progress.eta_s)} left" if progress.eta_s is not None else ""
-    count = f" {progress.done}/{progress.total} packages" if progress.total else ""
+    what = "MiB" if progress.stage == "pull" else "packages"
+    count = f" {progress.done}/{progress.total} {what}" if progress.total else ""
     return f"building {progress.component}: {progress.stage}{count}{left}"
 
 
