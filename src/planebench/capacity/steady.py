@@ -98,6 +98,13 @@ class Backlog:
     departures_s: Values
     """NaN: never."""
 
+    def at(self, at_s: ArrayLike) -> Values:
+        """How many there are just before each of these times."""
+        at = np.asarray(at_s, dtype=np.float64)
+        arrived = np.searchsorted(np.sort(self.arrivals_s), at, side="left")
+        departed = np.searchsorted(np.sort(self.departures_s[~np.isnan(self.departures_s)]), at, side="left")
+        return np.asarray(arrived - departed, dtype=np.float64)
+
     def integral(self, at_s: ArrayLike) -> Values:
         """Object seconds until each of these times."""
         at = np.atleast_1d(np.asarray(at_s, dtype=np.float64))

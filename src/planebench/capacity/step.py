@@ -16,7 +16,7 @@ import polars as pl
 from planebench import verdict
 from planebench.capacity.document import Criterion, EndedBy, Step, StepFigures, Usage, Waiting
 from planebench.capacity.limits import limits
-from planebench.capacity.steady import Backlog, Trend, little, mser5
+from planebench.capacity.steady import Backlog, Trend, WarmUp, little, mser5
 from planebench.model import Judgement, Role, Stage
 from planebench.results.document import Finding, Result, SLOResult
 from planebench.results.folder import RunFolder
@@ -216,10 +216,8 @@ class _Course:
         self._index = index
         self._due_s = due_s
         self._up_s = up_s
-        stay_s = up_s - due_s
-        came = np.flatnonzero(~np.isnan(stay_s))
-        self._warm_up = mser5(stay_s[came])
-        self._cut = int(came[self._warm_up.cut]) if self._warm_up.cut else 0
+        self._warm_up = _warm_up(due_s, up_s)
+        self._cut = self._warm_up.cut
         self._start_s = float(due_s[self._cut])
         self._end_s = float(due_s[-1])
 
@@ -353,6 +351,16 @@ class _Course:
         window_ns = [self._start_s * 1e9, self._end_s * 1e9]
         busy = np.interp(window_ns, machine["t_ns"].to_numpy(), machine["busy_s"].to_numpy())
         return round(float(busy[1] - busy[0]) / (self._end_s - self._start_s), 3)
+
+
+def _warm_up(due_s: Values, up_s: Values) -> WarmUp:
+    """The longer of two warm-ups: that of the stays, and that of the backlog that each object meets, which begins
+    empty even where stays are the same from the first object on."""
+    came = np.flatnonzero(~np.isnan(up_s))
+    stays = mser5((up_s - due_s)[came])
+    met = mser5(Backlog(due_s, up_s).at(due_s))
+    cut = max(int(came[stays.cut]) if stays.cut else 0, met.cut)
+    return WarmUp(cut, stays.ended and met.ended)
 
 
 def _up_s(seen: Observations, made: Created) -> Values:
