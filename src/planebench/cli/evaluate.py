@@ -14,7 +14,7 @@ from planebench.cli.display import Display
 from planebench.cli.options import Assignments, ComponentPaths, Name, NodeCount, component_paths, pairs, seconds
 from planebench.model import ExitCode, PlanebenchError
 from planebench.planes import load_plane
-from planebench.report import json, terminal
+from planebench.report import components, json, terminal
 from planebench.results import Result, RunFolder
 
 DEFAULT = "kubevirt-density"
@@ -93,13 +93,29 @@ def run(
 def show(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole result as JSON.")] = False,
+    details: Annotated[
+        bool, typer.Option("--details", help="Print all figures of all components, below the summary.")
+    ] = False,
+    component: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--component",
+            metavar="NAME",
+            help="Print all figures of this component instead, for instance kube-apiserver. Repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Print a past run's summary again, from its folder alone."""
     result = slis.evaluate(run_folder)
     if as_json:
         print(json.render(result))  # plain, for programs
+    elif component:
+        output.print(components.details(result, component))
     else:
         output.print(terminal.render(result))
+        if details:
+            output.print()
+            output.print(components.details(result))
 
 
 def _evaluate(folder: Path) -> Result:

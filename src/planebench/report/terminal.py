@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from planebench.model import Judgement, Role
-from planebench.report import figures
+from planebench.report import attribution, components, figures
 from planebench.results.document import Component, Finding, Result, Row, SLOResult
 
 _WIDE = 110
@@ -38,7 +38,11 @@ class _Report:
         yield _lifecycle(result)
         yield Text()
         yield _components(result.components, wide=wide)
+        yield from _section("At first sight", components.brief(result.components))
         yield from _notes(result, wide=wide)
+        yield from _section("Whose cost", attribution.cost_lines(result.cost))
+        yield from _section("Where the time went", attribution.trace_lines(result.trace))
+        yield from _section("Profiles", attribution.profile_lines(result.profiles))
         yield from _section("SLOs", _slos(result.slos))
         yield from _section("Validity", _validity(result.validity))
         yield from _section("Errors", _errors(result))
@@ -123,10 +127,10 @@ def _percentiles(row: Row) -> list[Text]:
 # --- components ----------------------------------------------------------------------------------------------
 
 
-def _components(components: Sequence[Component], *, wide: bool) -> Table:
+def _components(found: Sequence[Component], *, wide: bool) -> Table:
     first = ("Components", "latency of") if wide else ("Components",)
     table = _table(*first, numbers=("n", "p50", "p90", "p99", "max", "req/s", "err", "CPU s", "MiB"))
-    for component in components:
+    for component in found:
         row = component.latency
         latency = [Text(figures.count(row.n)), *_measured(row)] if row and row.n else [Text("-")] * 5
         title = component.title + (f" x{len(component.processes)}" if len(component.processes) > 1 else "")

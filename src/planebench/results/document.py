@@ -11,12 +11,14 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from planebench.model import Judgement, Role, Stage
+from planebench.results.attribution import Cost, ProfileResult, Trace
 
 SCHEMA_VERSION: Final = 1
 """Rises when a field changes its meaning or goes; new fields do not raise it."""
 
 Status = Literal["running", "completed", "broken", "interrupted"]
 Unit = Literal["s", "/s", "share", "bytes", "count", "ratio"]
+Kind = Literal["", "histogram", "mean", "counter", "rate", "gauge"]
 
 
 class _Part(BaseModel):
@@ -32,6 +34,9 @@ class Row(_Part):
     """In words, within its stage or component."""
     unit: Unit
     """Of every figure but rate_per_s: s, /s, share (1 is 100%), bytes, count or ratio."""
+    kind: Kind = ""
+    """Of a component's figure: what its metric is told as. histogram: percentiles; mean: a histogram whose buckets
+    are too wide for them; counter: growth; rate: growth per second; gauge: a level."""
     part_of: str = ""
     """Id of the indicator that this one is a part of, by kind, resource, change or watch; empty: of none."""
     n: int = 0
@@ -409,6 +414,12 @@ class Result(_Part):
     """Requests that failed for good, the most frequent kinds first; at most 50 kinds."""
     harness: Harness = Harness()
     """planebench itself."""
+    cost: Cost | None = None
+    """Whose cost it is: requests and CPU of subject, simulator and harness."""
+    trace: Trace | None = None
+    """Where objects' time went; None: the run was made without --trace."""
+    profiles: tuple[ProfileResult, ...] = ()
+    """What components' packages cost; empty: the run was made without --profile."""
     limits: tuple[str, ...] = ()
     """Limits by design that bound the figures."""
     unfaithful: tuple[str, ...] = ()

@@ -146,7 +146,7 @@ _APISERVER: Final = Figures(
             "apiserver_request_duration_seconds",
             unless=_NO_LATENCY,
             by=("verb", "resource", "subresource", "scope"),
-            most_parts=40,
+            most_parts=25,
         ),
         Metric(
             "apiserver.request_sli",
@@ -350,6 +350,7 @@ _APISERVER: Final = Figures(
             "apiserver_resource_objects",
             "count",
             by=("resource",),
+            late=True,
             headline=True,
         ),
         Metric(
@@ -359,6 +360,7 @@ _APISERVER: Final = Figures(
             "apiserver_resource_size_estimate_bytes",
             "bytes",
             by=("resource",),
+            late=True,
         ),
         *_RUNTIME,
     ),

@@ -36,7 +36,7 @@ _KNOWN: Final[Mapping[str, Sequence[_Known]]] = {
         _Known("requests in flight, read only", "max-requests-inflight", default="400"),
         _Known("requests in flight, mutating", "max-mutating-requests-inflight", default="200"),
     ),
-    "etcd": (_Known("database, bytes", "quota-backend-bytes", default="2147483648"),),
+    "etcd": (_Known("bytes of its database", "quota-backend-bytes", default="2147483648"),),
     "kube-scheduler": (
         _Known(_QPS, "kube-api-qps", ("clientConnection", "qps"), "50"),
         _Known(_BURST, "kube-api-burst", ("clientConnection", "burst"), "100"),

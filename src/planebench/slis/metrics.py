@@ -6,9 +6,9 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
-from planebench.results.document import Levels, Row, Unit
+from planebench.results.document import Kind, Levels, Row, Unit
 from planebench.slis.indicator import finite
 from planebench.slis.prometheus import Between, Histogram, Labels
 
@@ -22,9 +22,6 @@ _NATIVE: Final = "from native buckets, at most 9% wide: max is a bucket's end, v
 _MEAN: Final = "mean only: the component's buckets are too wide for percentiles"
 _GAUGE: Final = "level at the last scrape; max is the highest of all scrapes, what was between them is not seen"
 _RATE: Final = "mean over all stages; max is the highest between two scrapes"
-
-Kind = Literal["histogram", "mean", "counter", "rate", "gauge"]
-"""What is told: percentiles; a histogram's mean; growth; growth per second; level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +45,8 @@ class Metric:
     """What its values are multiplied by to get the unit."""
     largest: bool = False
     """Of gauges, the largest series stands for all; without, their sum."""
+    late: bool = False
+    """Of gauges: 0 until the component has counted for the first time, which may be after the run."""
     always: bool = True
     """A component serves it from its start; others come with what they count, and until then are left out."""
     headline: bool = False
@@ -152,19 +151,23 @@ class Metric:
                 return self._mean(between, select, sli, title)
             case "counter" | "rate":
                 return self._growth(between, select, sli, title)
-            case "gauge":
-                points = self._points(between, select)
-                if not points:
-                    return None
-                return Row(
-                    sli=sli,
-                    title=title,
-                    unit=self.unit,
-                    n=len(points),
-                    value=finite(points[-1][1]),
-                    max=finite(max(level for _, level in points)),
-                    notes=(_GAUGE,),
-                )
+            case _:
+                return self._level(between, select, sli, title)
+
+    def _level(self, between: Between, select: Callable[[Labels], bool], sli: str, title: str) -> Row | None:
+        points = self._points(between, select)
+        if not points or (self.late and not any(level for _, level in points)):
+            return None
+        return Row(
+            kind=self.kind,
+            sli=sli,
+            title=title,
+            unit=self.unit,
+            n=len(points),
+            value=finite(points[-1][1]),
+            max=finite(max(level for _, level in points)),
+            notes=(_GAUGE,),
+        )
 
     def _growth(self, between: Between, select: Callable[[Labels], bool], sli: str, title: str) -> Row | None:
         grown = between.total(self.family, select)
@@ -176,6 +179,7 @@ class Metric:
         if self.kind == "rate":
             points = self._points(between, select)
             return Row(
+                kind=self.kind,
                 sli=sli,
                 title=title,
                 unit=self.unit,
@@ -185,6 +189,7 @@ class Metric:
                 notes=(_RATE,),
             )
         return Row(
+            kind=self.kind,
             sli=sli,
             title=title,
             unit=self.unit,
@@ -199,6 +204,7 @@ class Metric:
         if not count or total is None:
             return None
         return Row(
+            kind=self.kind,
             sli=sli,
             title=title,
             unit=self.unit,
@@ -212,13 +218,21 @@ class Metric:
         found = between.histogram(self.family, select)
         if found is None:
             return None
-        p50, p90 = (found.percentile(percent)[0] for percent in (50, 90))
-        p99, low, high = found.percentile(99)
+        whole_numbers = self.unit == "count"
 
         def scaled(value: float) -> float | None:
             return finite(value * self.scale)
 
+        def percentile(percent: float) -> tuple[float, float, float]:
+            value, low, high = found.percentile(percent)
+            # Nothing lies between whole numbers: a bucket from 0.92 to 1 holds ones.
+            return (math.floor(high) if whole_numbers and math.isfinite(high) else value), low, high
+
+        p50, p90 = (percentile(percent)[0] for percent in (50, 90))
+        p99, low, high = percentile(99)
+
         return Row(
+            kind=self.kind,
             sli=sli,
             title=title,
             unit=self.unit,
@@ -226,7 +240,9 @@ class Metric:
             p50=scaled(p50),
             p90=scaled(p90),
             p99=scaled(p99),
-            max=scaled(found.largest),
+            max=scaled(
+                math.floor(found.largest) if whole_numbers and math.isfinite(found.largest) else found.largest
+            ),
             p99_low=scaled(low),
             p99_high=scaled(high),
             value=scaled(found.mean),
