@@ -29,12 +29,15 @@ from planebench.slis import cleanup, creation, management, monitoring, schedulin
 from planebench.slis.catalog import find
 from planebench.slis.certificate import Certificate
 from planebench.slis.components import components
+from planebench.slis.cost import cost
 from planebench.slis.distribution import Placement
 from planebench.slis.harness import Doubts, count_gaps, engine_health, lateness
 from planebench.slis.indicator import Indicator
 from planebench.slis.limits import in_words, limits
 from planebench.slis.observations import DELETED, Observations
+from planebench.slis.profiles import profile_results
 from planebench.slis.prometheus import Scrapes
+from planebench.slis.trace import trace, write_table
 from planebench.stats import Values
 
 _MOST_ERRORS = 50
@@ -72,6 +75,9 @@ def evaluate_folder(path: Path) -> Result:
     slos = judge_slos(seen, indicators, Doubts(seen, late, [*engine, *certificate.clock()], certificate.doubts))
     judgement, reason = verdict.overall(slos, findings)
     run = seen.run
+    ways = trace(seen, parts)
+    if ways is not None and run.status != "running":
+        write_table(folder, ways[1])
     return Result(
         run_id=run.id,
         planebench_version=__version__,
@@ -97,6 +103,9 @@ def evaluate_folder(path: Path) -> Result:
         counts=_counts(seen),
         errors=_errors(seen.requests),
         harness=Harness(lateness=tuple(late), engine=health),
+        cost=cost(seen, parts),
+        trace=ways[0] if ways is not None else None,
+        profiles=profile_results(folder),
         limits=tuple(in_words(limits(seen))),
         unfaithful=seen.plane.unfaithful,
         environment=folder.environment(),
