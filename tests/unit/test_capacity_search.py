@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planebench.capacity.document import Ending, Load, Outcome, Plan
-from planebench.capacity.search import Tried, most_steps, next_level, outcome
+from planebench.capacity.search import Tried, most_levels, next_level, outcome
 from planebench.model import Judgement
 
 PASS, FAIL, INCONCLUSIVE = Judgement.PASS, Judgement.FAIL, Judgement.INCONCLUSIVE
@@ -23,6 +23,7 @@ def plan(start: float = 10, end: float = 500, of: Load = Load.RATE, **changes: f
             "step_duration_s": 10.0,
             "settle_s": 0.0,
             "fresh": False,
+            "attempts": 1,
             "seed": 1,
             **changes,
         }
@@ -53,7 +54,7 @@ def test_any_threshold_is_found_within_the_precision(
     wanted = plan(start, start * span, precision=precision)
     threshold = start * span**share
     tried, found = search(wanted, threshold)
-    assert len(tried) <= most_steps(wanted)
+    assert len(tried) <= most_levels(wanted)
     assert found.capacity is not None
     assert found.capacity <= threshold
     if threshold >= wanted.end:
@@ -108,3 +109,38 @@ def test_a_search_goes_on_from_any_of_its_states() -> None:
     tried, _ = search(plan(10, 500), 137)
     for cut in range(len(tried)):
         assert next_level(plan(10, 500), tried[:cut]) == tried[cut][0]
+
+
+# --- several attempts ----------------------------------------------------------------------------------------
+
+
+def test_a_level_that_does_not_hold_is_tried_again() -> None:
+    wanted = plan(10, 500, attempts=2)
+    assert next_level(wanted, [(10, FAIL)]) == 10
+    assert next_level(wanted, [(10, FAIL), (10, FAIL)]) is None
+    assert next_level(wanted, [(10, FAIL), (10, PASS)]) == 15
+    assert next_level(wanted, [(10, INCONCLUSIVE)]) == 10
+    assert next_level(wanted, [(10, PASS), (15, INCONCLUSIVE), (15, FAIL)]) == pytest.approx(12.25, abs=0.01)
+
+
+def test_a_level_that_fails_once_and_is_in_doubt_once_does_not_hold() -> None:
+    wanted = plan(10, 500, attempts=2)
+    found = outcome(wanted, [(10, INCONCLUSIVE), (10, FAIL)])
+    assert found is not None
+    assert found.ending is Ending.START
+
+
+@given(threshold=st.floats(10, 500), stalls=st.sets(st.integers(0, 30), max_size=10))
+def test_single_stalls_do_not_mislead_a_search_of_two_attempts(threshold: float, stalls: set[int]) -> None:
+    """Every stall fails one step; none comes twice in a row."""
+    wanted = plan(10, 500, attempts=2)
+    alone = {stall for stall in stalls if stall - 1 not in stalls}
+    tried: list[Tried] = []
+    while (level := next_level(wanted, tried)) is not None:
+        holds = level <= threshold and len(tried) not in alone
+        tried.append((level, PASS if holds else FAIL))
+    found = outcome(wanted, tried)
+    assert found is not None
+    assert found.capacity is not None
+    assert found.capacity <= threshold <= max(found.next_above or wanted.end, found.capacity * 1.05)
+    assert len(tried) <= 2 * most_levels(wanted)

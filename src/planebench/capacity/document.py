@@ -50,6 +50,9 @@ class Plan(_Part):
     precision: float = 0.05
     """The search ends where the lowest level that does not hold is at most this share above the highest one that
     does."""
+    attempts: int = 2
+    """A level that does not hold, or cannot be judged, is tried so many times: one stall of the machine is enough
+    for one. It holds where it does in one of them."""
     step_objects: int
     """So many objects in each step at least."""
     step_duration_s: float

@@ -22,8 +22,11 @@ _DIGITS: Final = 4
 
 
 def next_level(plan: Plan, tried: Iterable[Tried]) -> float | None:
-    """The level to try next; None: the search has ended, see :func:`outcome`."""
-    passed, failed, doubted = _bracket(tried)
+    """The level to try next, perhaps once more; None: the search has ended, see :func:`outcome`."""
+    levels = list(tried)
+    if levels and (again := _again(plan, levels)):
+        return again
+    passed, failed, doubted = _bracket(levels)
     if doubted is not None:
         return None
     if failed is None:
@@ -65,8 +68,8 @@ def outcome(plan: Plan, tried: Iterable[Tried], doubt: str = "") -> Outcome | No
     )
 
 
-def most_steps(plan: Plan) -> int:
-    """How many steps a search takes at most."""
+def most_levels(plan: Plan) -> int:
+    """How many levels a search tries at most."""
     ramp = math.ceil(math.log(plan.end / plan.start) / math.log(plan.growth) + 1e-9) + 1
     return ramp + math.ceil(math.log2(max(math.log(plan.growth) / math.log1p(plan.precision), 1.0)) + 1e-9) + 1
 
@@ -76,11 +79,25 @@ def show(of: Load, level: float) -> str:
     return f"{level:,.0f}{of.unit}" if of.whole else f"{level:,.4g}{of.unit}"
 
 
+def _again(plan: Plan, levels: list[Tried]) -> float | None:
+    """The last level, where it did not hold and may be tried once more."""
+    last = levels[-1][0]
+    verdicts = [judgement for level, judgement in levels if level == last]
+    return last if Judgement.PASS not in verdicts and len(verdicts) < plan.attempts else None
+
+
 def _bracket(tried: Iterable[Tried]) -> tuple[float | None, float | None, float | None]:
-    """The highest level that holds, the lowest that does not, the one that cannot be judged."""
-    levels: dict[Judgement, list[float]] = {judgement: [] for judgement in Judgement}
+    """The highest level that holds, the lowest that does not, the lowest that cannot be judged.
+
+    A level holds where it does in one of its attempts; it cannot be judged where none of them could be.
+    """
+    by_level: dict[float, set[Judgement]] = {}
     for level, judgement in tried:
-        levels[judgement].append(level)
+        by_level.setdefault(level, set()).add(judgement)
+    levels: dict[Judgement, list[float]] = {judgement: [] for judgement in Judgement}
+    for level, verdicts in by_level.items():
+        word = next(word for word in (Judgement.PASS, Judgement.FAIL, Judgement.INCONCLUSIVE) if word in verdicts)
+        levels[word].append(level)
     return (
         max(levels[Judgement.PASS], default=None),
         min(levels[Judgement.FAIL], default=None),

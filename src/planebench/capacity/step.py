@@ -6,7 +6,7 @@ are at most 0.1%, the scenario's SLOs are met, the backlog does not grow, and Li
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -62,9 +62,11 @@ def judge(path: Path, number: int, level: float) -> Step:
         )
     figures = course.figures(result)
     criteria = tuple(_criteria(figures))
-    slos = tuple(_slos(seen, course.window_index))
+    certificate = Certificate(seen, engine_health(folder.harness()))
+    slos = tuple(_slos(seen, course.window_index, certificate))
     at_limit = limits(seen, Scrapes(folder), result, figures)
-    judgement, reason, ended_by = _verdict(result, figures, criteria, slos)
+    doubts = list(_doubts(result, certificate))
+    judgement, reason, ended_by = _verdict(result, figures, criteria, slos, doubts)
     return Step(
         number=number,
         level=level,
@@ -82,10 +84,14 @@ def judge(path: Path, number: int, level: float) -> Step:
 
 
 def _verdict(
-    result: Result, figures: StepFigures, criteria: Sequence[Criterion], slos: Sequence[SLOResult]
+    result: Result,
+    figures: StepFigures,
+    criteria: Sequence[Criterion],
+    slos: Sequence[SLOResult],
+    doubts: Sequence[tuple[EndedBy, str]],
 ) -> tuple[Judgement, str, EndedBy]:
-    """FAIL outweighs INCONCLUSIVE outweighs PASS; but where something did not hold that the harness, or the
-    simulator, may have caused, nobody can tell whose limit it was."""
+    """FAIL outweighs INCONCLUSIVE outweighs PASS; but where something did not hold that the harness, the simulator
+    or others on the machine may have caused, nobody can tell whose limit it was."""
     missed = [slo for slo in slos if slo.verdict is Judgement.FAIL]
     broken = [criterion for criterion in criteria if not criterion.ok]
     if (missed or broken) and (simulator := _simulator(figures)):
@@ -95,16 +101,29 @@ def _verdict(
     wrong = [finding for finding in result.validity if not finding.ok and finding.affects == "run"]
     if wrong:
         return Judgement.INCONCLUSIVE, _not_so(wrong[0]), _whose(wrong[0])
-    late = [finding for finding in result.validity if not finding.ok and finding.name == "lateness.creation"]
-    if broken and late:
-        return Judgement.INCONCLUSIVE, f"{_unmet(broken)}, but {_not_so(late[0])}", "harness"
+    if broken and doubts:
+        whose, why = doubts[0]
+        return Judgement.INCONCLUSIVE, f"{_unmet(broken)}, but {why}", whose
     doubtful = [slo for slo in slos if slo.verdict is Judgement.INCONCLUSIVE]
     if doubtful and not broken:
-        whose: EndedBy = "harness" if late else "measurement"
+        whose = doubts[0][0] if doubts else "measurement"
         return Judgement.INCONCLUSIVE, f"{doubtful[0].sli}: {doubtful[0].reason}", whose
     if broken:
         return Judgement.FAIL, _unmet(broken), ""
     return Judgement.PASS, "", ""
+
+
+def _doubts(result: Result, certificate: Certificate) -> Iterator[tuple[EndedBy, str]]:
+    """What else than the control plane may have kept objects from coming up in time."""
+    for finding in result.validity:
+        if not finding.ok and finding.name == "lateness.creation":
+            yield "harness", _not_so(finding)
+    outside = certificate.outside.get(Stage.CREATION)
+    if outside is not None and outside.worst > verdict.MOST_OUTSIDE:
+        yield "measurement", f"others took {outside.worst * 100:.0f}% of the machine's CPU meanwhile"
+    stale = certificate.staleness.get(Stage.CREATION)
+    if stale is not None and (late_s := stale.percentile(99)) > verdict.MOST_STALE_S:
+        yield "measurement", f"watch events came {late_s * 1e3:.0f} ms (p99) after their writes' answers"
 
 
 def _simulator(figures: StepFigures) -> str:
@@ -142,16 +161,16 @@ def _unmet(criteria: Sequence[Criterion]) -> str:
 
 
 def _criteria(found: StepFigures) -> list[Criterion]:
-    share = found.goodput_per_s / found.offered_per_s
+    share, low, high = (1 - growth / found.offered_per_s for growth in _growth(found))
     grows = _trend(found).grows(NEGLIGIBLE_GROWTH * found.offered_per_s)
     little_ok = found.little is not None and abs(found.little - 1) <= LITTLE_TOLERANCE
     return [
         Criterion(
             name="goodput",
             title="as many objects come up as are due",
-            value=f"{share * 100:.1f}%",
-            bound=f"at least {LEAST_GOODPUT * 100:g}% of the offered rate",
-            ok=share >= LEAST_GOODPUT,
+            value=f"{share * 100:.1f}% ({low * 100:.1f} to {high * 100:.1f}%)",
+            bound=f"at least {LEAST_GOODPUT * 100:g}% of the offered rate, or an interval with it",
+            ok=high >= LEAST_GOODPUT,
         ),
         Criterion(
             name="errors",
@@ -178,6 +197,11 @@ def _criteria(found: StepFigures) -> list[Criterion]:
     ]
 
 
+def _growth(found: StepFigures) -> tuple[float, float, float]:
+    """The backlog's growth with its interval, from high to low: what grows is what does not come up."""
+    return found.backlog_growth_per_s, found.backlog_growth_high, found.backlog_growth_low
+
+
 def _trend(found: StepFigures) -> Trend:
     return Trend(found.backlog_growth_per_s, found.backlog_growth_low, found.backlog_growth_high)
 
@@ -185,7 +209,7 @@ def _trend(found: StepFigures) -> Trend:
 # --- SLOs ----------------------------------------------------------------------------------------------------
 
 
-def _slos(seen: Observations, window: pl.Series) -> list[SLOResult]:
+def _slos(seen: Observations, window: pl.Series, certificate: Certificate) -> list[SLOResult]:
     """The demands; durations of the creation stage are those of the window's objects."""
     steady = Observations(seen.folder)
     inside = pl.col("index").is_in(window.implode())
@@ -198,9 +222,7 @@ def _slos(seen: Observations, window: pl.Series) -> list[SLOResult]:
     nodes = node_times_s(seen)
     whole: list[Indicator] = [nodes] if nodes else []
     whole += [indicator for found in indicators_by_stage(seen).values() for indicator in found]
-    health = engine_health(seen.folder.harness())
-    certificate = Certificate(seen, health)
-    wrong = [*verdict.check_engine(health), *certificate.clock()]
+    wrong = [*verdict.check_engine(engine_health(seen.folder.harness())), *certificate.clock()]
     doubts = Doubts(seen, lateness(seen), wrong, certificate.doubts)
     return judge_slos(seen, [own.get(indicator.name, indicator) for indicator in whole], doubts)
 

@@ -52,6 +52,12 @@ def capacity(
     settle: Annotated[
         str, typer.Option("--settle", metavar="DURATION", help="The pause between two steps.")
     ] = "3s",
+    attempts: Annotated[
+        int,
+        typer.Option(
+            "--attempts", min=1, max=9, help="How often a level that does not hold is tried; it has to fail all."
+        ),
+    ] = 2,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Give each step a control plane of its own; takes longer.")
     ] = False,
@@ -88,6 +94,7 @@ def capacity(
         step_objects=step_objects or (wanted.workload.count if of is Load.NODES else 400),
         step_duration_s=_positive(step_duration, "--step-duration"),
         settle_s=seconds(settle, "--settle") or 0.0,
+        attempts=attempts,
         fresh=fresh,
         seed=wanted.seed if seed is None else seed,
     )

@@ -46,7 +46,7 @@ def curve(found: Capacity) -> Curve:
             p99_s=step.figures.p99_s,
             backlog=step.figures.backlog,
             verdict=step.verdict,
-            knee=step.level == knee,
+            knee=step.level == knee and step.verdict is Judgement.PASS,
         )
         for step in sorted(found.steps, key=lambda step: step.level)
         if step.figures
