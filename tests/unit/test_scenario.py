@@ -55,6 +55,7 @@ def test_the_built_in_scenarios_have_the_sizes_that_they_are_known_for() -> None
         for built_in in [scenario.load(name)]
     }
     assert sizes == {
+        "capacity-pods": ("core", 50, 400),
         "kubevirt-density": ("kubevirt", 100, 1000),
         "pod-density": ("core", 100, 1000),
         "smoke": ("core", 10, 20),
