@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from planebench.model import Manifest, UsageError
 from planebench.planes import Plane, builtin_names, load_plane
-from planebench.stages import builtin, merge_patch, stages
+from planebench.stages import builtin, merge_patch, stages, workers
 
 
 class _Readable(yaml.SafeDumper):
@@ -205,3 +205,11 @@ def test_a_patch_holds_afterwards_and_nothing_is_modified(target: Any, patch: An
     merged = merge_patch(target, patch)
     assert (repr(target), repr(patch)) == before
     assert merge_patch(merged, patch) == merged, "applied twice it changes nothing more"
+
+
+def test_how_many_objects_are_played_at_once() -> None:
+    core = workers(stages(load_plane("core")), 16, 8)
+    assert core == {"node": 8, "pod": 16}
+    kubevirt = workers(stages(load_plane("kubevirt", {"guest_workers": 2})), 16, 8)
+    assert kubevirt["pod"] == 16
+    assert kubevirt["virtualmachineinstance"] == 2
