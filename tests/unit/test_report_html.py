@@ -13,10 +13,22 @@ import pytest
 import rich_run
 from synthetic_run import SyntheticRun, looked_at, machines, pods
 
-from planebench.model import Judgement, Stage, UsageError
+from planebench.model import Judgement, Role, Stage, UsageError
 from planebench.report.html import render
 from planebench.report.html.template import described, gauge, is_records
 from planebench.results import Result, RunFolder
+from planebench.results.attribution import (
+    Cost,
+    Greatest,
+    PackageCost,
+    ProfileResult,
+    RoleCost,
+    StepTime,
+    Trace,
+    TracePart,
+    UserCost,
+    Way,
+)
 from planebench.results.document import SLOResult
 from planebench.slis import evaluate
 
@@ -136,7 +148,10 @@ def test_the_environment_is_told(rich: tuple[str, Page, Result]) -> None:
     _, page, result = rich
     for word in ("Linux 6.12", "8.0 GiB", "v3.7.3", "--name=planebench", "outgrow the default", "500m"):
         assert word in page.text
-    assert all(line in page.text for line in (*result.unfaithful, *result.limits))
+    assert all(line in page.text for line in result.unfaithful)
+    limits = [limit for component in result.components for limit in component.limits]
+    assert limits
+    assert all(word in page.text for limit in limits for word in (limit.meaning, limit.value, limit.source))
 
 
 def test_machines_have_a_report(tmp_path: Path) -> None:
@@ -235,6 +250,114 @@ def test_records_are_mappings_of_one_form() -> None:
     assert not is_records([])
 
 
+# --- attribution ---------------------------------------------------------------------------------------------
+
+COST = Cost(
+    audited=True,
+    roles=tuple(
+        RoleCost(role=role, requests=10, watches=1, failed=0, request_s=0.5, cpu_s=1.5, apiserver_cpu_s=0.25)
+        for role in Role
+    ),
+    users=(
+        UserCost(
+            user="system:kube-scheduler",
+            role=Role.SUBJECT,
+            component="kube-scheduler",
+            user_agents=("kube-scheduler/v1.37.2",),
+            requests=7,
+            watches=3,
+            failed=1,
+            request_s=0.5,
+        ),
+    ),
+    clock_error_s=0.0001,
+    notes=("bytes are planebench's alone",),
+)
+TRACE = Trace(
+    n=100,
+    untraced=2,
+    p50_s=1.0,
+    p99_s=2.0,
+    unexplained_share=0.01,
+    greatest=(
+        Greatest(
+            percentile=99,
+            whole_s=2.0,
+            objects=2,
+            component="scheduler",
+            share=0.6,
+            step="bind",
+            step_share=0.5,
+            evidence=("waits of its client limiter: p99 1.9s",),
+        ),
+    ),
+    steps=(StepTime(component="scheduler", step="bind", n=100, p50_s=0.5, p99_s=1.5, share=0.6),),
+    ways=(
+        Way(
+            why="slowest",
+            index=3,
+            name="pod-000003",
+            whole_s=2.0,
+            parts=(
+                TracePart(component="API server", step="create", start_s=0.0, duration_s=0.5),
+                TracePart(component="scheduler", step="bind", start_s=0.5, duration_s=1.5),
+            ),
+        ),
+    ),
+    clock_error_s=0.0001,
+)
+PROFILES = (
+    ProfileResult(
+        process="etcd",
+        component="etcd",
+        kind="cpu",
+        file="profiles/etcd.cpu.pb.gz",
+        start_s=12.0,
+        duration_s=10.0,
+        total=3.25,
+        gc_share=0.125,
+        packages=(PackageCost(package="go.etcd.io/bbolt", charged=0.5, flat=0.25, cumulative=0.75),),
+    ),
+    ProfileResult(
+        process="kwok-0",
+        component="kwok",
+        kind="cpu",
+        file="profiles/kwok-0.cpu.pb.gz",
+        start_s=12.0,
+        duration_s=0.0,
+        error="HTTP 404",
+    ),
+)
+
+
+def test_costs_times_and_profiles_are_told_where_they_were_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "planebench.report.html.page.folded", lambda *_: ["main.main;go.etcd.io/bbolt.(*Tx).Commit 3"]
+    )
+    run, _ = pods(count=5)
+    path = run.write(tmp_path / "run")
+    result = evaluate(path).model_copy(update={"cost": COST, "trace": TRACE, "profiles": PROFILES})
+    page = Page(render(path, result))
+    assert page.open == []
+    assert page.wanted <= set(page.ids)
+    assert {"trace", "profiles"} <= set(page.ids)
+    for words in (
+        "system:kube-scheduler",
+        "kube-scheduler/v1.37.2",
+        "Bytes are planebench's alone.",
+        "waits of its client limiter: p99 1.9s",
+        "among the slowest",
+        "2 objects could not be followed",
+        "3.25 CPU s over 10.0s",
+        "12.5% of it garbage collection",
+        "bbolt.(*Tx).Commit",
+        "none: HTTP 404",
+    ):
+        assert words in page.text, words
+
+
 # --- colours -------------------------------------------------------------------------------------------------
 
 
@@ -261,6 +384,7 @@ TEXTS = [(text, ground) for text in ("text", "muted", "link") for ground in ("pa
 TEXTS += [(tone, f"{tone}-soft") for tone in ("pass", "fail", "doubt")]
 TEXTS += [("text", f"{tone}-soft") for tone in ("pass", "fail", "doubt")]
 TEXTS += [("on-stage", f"stage-{stage}") for stage in (*Stage, "other")]
+TEXTS += [("on-stage", f"series-{number}") for number in (1, 3, 4, 5, 8)]  # names in frames
 SHAPES = [(name, "surface") for name in PALETTE if name.startswith(("series-", "stage-"))]
 
 

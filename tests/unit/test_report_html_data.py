@@ -88,14 +88,18 @@ def test_memory_is_the_sum_of_a_components_processes(course: Timeline) -> None:
     assert kwok.values[0] == 160
 
 
-def test_queues_come_from_scrapes(course: Timeline) -> None:
+def test_queues_are_as_the_result_tells_them(course: Timeline, rich: tuple[Observations, Result]) -> None:
     found = panel(course, "queues")
     assert [series.title for series in found.series] == [
         "API server: requests in flight",
         "scheduler: pods pending",
     ]
-    scheduler = found.series[1].values
-    assert scheduler[~np.isnan(scheduler)].tolist() == [1, 0, 3, 2, 1, 0]
+    for component in rich[1].components:
+        for levels in component.over_time:
+            for series in found.series:
+                if series.name == f"{component.name}:{levels.sli}":
+                    at = np.searchsorted(found.times_s, levels.t_s)
+                    assert series.values[at].tolist() == list(levels.values)
 
 
 def test_phases_and_gaps_are_marked(course: Timeline, rich: tuple[Observations, Result]) -> None:
@@ -160,12 +164,24 @@ def test_phases_at_the_same_time_stand_below_one_another() -> None:
 
 
 def test_every_node_has_its_place(rich: tuple[Observations, Result]) -> None:
-    found = placement(rich[0])
+    distribution = rich[1].distribution
+    found = placement(distribution)
     assert found is not None
-    assert found.nodes == tuple(f"node-{number:06d}" for number in range(4))
-    assert sum(found.pods) == rich[1].counts.scheduled
-    assert sum(nodes for nodes in found.nodes_by_pods.values()) == 4
-    assert sum(pods * nodes for pods, nodes in found.nodes_by_pods.items()) == sum(found.pods)
+    assert distribution is not None
+    assert [node.node for node in found.nodes] == [f"node-{number:06d}" for number in range(4)]
+    assert sum(nodes for nodes in found.nodes_by_pods.values()) == distribution.nodes
+    assert sum(pods * nodes for pods, nodes in found.nodes_by_pods.items()) == distribution.pods
+
+
+def test_nodes_that_take_no_pods_are_on_the_map_but_do_not_count(rich: tuple[Observations, Result]) -> None:
+    distribution = rich[1].distribution
+    assert distribution is not None
+    closed = distribution.per_node[0].model_copy(update={"node": "gpu-000000", "eligible": False, "pods": 0})
+    found = placement(distribution.model_copy(update={"per_node": (*distribution.per_node, closed)}))
+    assert found is not None
+    assert len(found.nodes) == 5
+    assert len(found.counted) == 4
+    assert found.fewest > 0
 
 
 @pytest.mark.parametrize(("nodes", "wanted"), [(4, 4), (10, 10), (100, 18), (5_000, 123)])
@@ -174,7 +190,8 @@ def test_the_map_is_wider_than_high(nodes: int, wanted: int) -> None:
 
 
 def test_no_pods_make_no_map(tmp_path: Path) -> None:
-    assert placement(Observations(RunFolder.open(SyntheticRun().write(tmp_path / "run")))) is None
+    assert placement(evaluate(SyntheticRun().write(tmp_path / "run")).distribution) is None
+    assert placement(None) is None
 
 
 # --- slowest -------------------------------------------------------------------------------------------------

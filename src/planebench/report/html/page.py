@@ -12,15 +12,18 @@ from planebench.report.html import charts, legend, terms
 from planebench.report.html.charts import PALETTE, Chart
 from planebench.report.html.costs import costs
 from planebench.report.html.distributions import MOST_POINTS, TAIL
+from planebench.report.html.flame import KINDS, Flame, flame
 from planebench.report.html.placement import Placement, placement
-from planebench.report.html.slowest import Slowest, slowest
+from planebench.report.html.slowest import Slowest, slowest, traced
 from planebench.report.html.stages import stages
 from planebench.report.html.template import asset, environment
 from planebench.report.html.timeline import timeline
 from planebench.report.html.traffic import asked, senders, served
+from planebench.results.attribution import ProfileResult
 from planebench.results.document import Result
 from planebench.slis.catalog import CATALOG, Definition, find
 from planebench.slis.observations import Observations
+from planebench.slis.profiles import flame as folded
 
 SHADES: Final = 3
 """Of a lane's colour, one after the other."""
@@ -37,11 +40,12 @@ def page(seen: Observations, result: Result) -> str:
     if course:
         made.append(charts.timeline(course))
     shown = stages(seen, result, made)
-    nodes = placement(seen)
+    nodes = placement(result.distribution)
     if nodes:
         made.append(charts.placement("chart-placement", nodes, _shades(nodes)))
         made.append(charts.nodes_by_pods("chart-nodes-by-pods", nodes))
     slow = slowest(seen)
+    trace = traced(result.trace) if result.trace else None
     template = environment().get_template("page.html")
     return template.render(
         result=result,
@@ -52,6 +56,10 @@ def page(seen: Observations, result: Result) -> str:
         shades=_shades(nodes) if nodes else (),
         slow=slow,
         lanes=_lanes(slow),
+        trace=trace,
+        trace_lanes=_lanes(trace),
+        flames=flames(seen, result),
+        flame_kinds=KINDS,
         senders=senders(result.components),
         asked=asked(seen),
         served=served(result.components),
@@ -67,9 +75,17 @@ def page(seen: Observations, result: Result) -> str:
     )
 
 
+def flames(seen: Observations, result: Result) -> list[tuple[ProfileResult, Flame | None]]:
+    """All profiles, with their flame graphs as far as there is anything to draw."""
+    return [
+        (profile, None if profile.error else flame(folded(seen.folder, profile.process, profile.kind)))
+        for profile in result.profiles
+    ]
+
+
 def _shades(nodes: Placement) -> tuple[str, ...]:
     """One for each number of pods, as far as they can be told apart: with any colour vision, and in grey."""
-    return tuple(cividis(min(max(nodes.pods) - min(nodes.pods) + 1, MOST_SHADES)))
+    return tuple(cividis(min(nodes.most - nodes.fewest + 1, MOST_SHADES)))
 
 
 def _lanes(slow: Slowest | None) -> dict[str, dict[str, str]]:

@@ -6,8 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from planebench.slis.observations import Observations
-from planebench.slis.scheduling import pods_per_node
+from planebench.results.document import Distribution, NodePlacement
 
 _WIDER: Final = 3.0
 """The map is about so many times wider than high, in cells."""
@@ -15,10 +14,9 @@ _WIDER: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Nodes in rows of ``columns``, in the order of their names; cell k is in row k // columns."""
+    """Nodes in rows of ``columns``, in the order of their pools; cell k is in row k // columns."""
 
-    nodes: tuple[str, ...]
-    pods: tuple[int, ...]
+    nodes: tuple[NodePlacement, ...]
     columns: int
 
     @property
@@ -26,21 +24,32 @@ class Placement:
         return -(-len(self.nodes) // self.columns)
 
     @property
+    def counted(self) -> tuple[NodePlacement, ...]:
+        """Those that pods may be placed on, or that have some all the same."""
+        return tuple(node for node in self.nodes if node.eligible or node.pods)
+
+    @property
+    def fewest(self) -> int:
+        return min(node.pods for node in self.counted)
+
+    @property
+    def most(self) -> int:
+        return max(node.pods for node in self.counted)
+
+    @property
     def nodes_by_pods(self) -> dict[int, int]:
         """How many nodes have how many pods, from the fewest to the most."""
-        found = dict.fromkeys(range(min(self.pods), max(self.pods) + 1), 0)
-        for pods in self.pods:
-            found[pods] += 1
+        found = dict.fromkeys(range(self.fewest, self.most + 1), 0)
+        for node in self.counted:
+            found[node.pods] += 1
         return found
 
 
-def placement(seen: Observations) -> Placement | None:
+def placement(found: Distribution | None) -> Placement | None:
     """None where no pod got a node."""
-    counts = pods_per_node(seen) if seen.created else {}
-    if not any(counts.values()):
+    if found is None or not found.per_node or not any(node.pods for node in found.per_node):
         return None
-    nodes = tuple(sorted(counts))
-    return Placement(nodes, tuple(counts[node] for node in nodes), columns(len(nodes)))
+    return Placement(found.per_node, columns(len(found.per_node)))
 
 
 def columns(nodes: int) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from planebench.model import Stage
+from planebench.results.attribution import Trace
 from planebench.slis.management import startup_path
 from planebench.slis.observations import ADDED, Created, Observations
 
@@ -82,12 +83,30 @@ def _last_s(way: Way) -> float:
     return max([step.end_s for step in way.steps] or [0.0])
 
 
+def traced(trace: Trace) -> Slowest:
+    """The ways of a run that was traced: parts add up to the whole."""
+    ways = tuple(
+        Way(
+            name=way.name,
+            kind={"slowest": "among the slowest", "p50": "at p50", "p99": "at p99"}[way.why],
+            node="",
+            steps=tuple(
+                Step(part.component, part.step, part.start_s, part.start_s + part.duration_s) for part in way.parts
+            ),
+            total_s=way.whole_s,
+            waited_s=way.whole_s,
+        )
+        for way in trace.ways
+    )
+    return Slowest(ways, None, trace.n, 0)
+
+
 def slowest(seen: Observations, most: int = MOST) -> Slowest | None:
-    """None where no object was created. What never came up is slower than all that did."""
+    """None where no object that is to come up was created. What never came up is slower than all that did."""
     startup: list[tuple[float, int, Created]] = []
-    for made in seen.created:
+    for made in seen.expected:
         up = made.workload.up
-        took = seen.reached_s(made.index, up.watch, up.milestone) - made.due_s
+        took = seen.reached_s(made.index, up.watch, up.milestone, made.count(up.watch)) - made.due_s
         startup += [
             (math.inf if math.isnan(took_s) else took_s, index, made)
             for took_s, index in zip(took.tolist(), made.index.to_list(), strict=True)
@@ -109,7 +128,7 @@ def slowest(seen: Observations, most: int = MOST) -> Slowest | None:
 def _way(seen: Observations, made: Created, index: int, took_s: float) -> Way:
     due_s = float(made.due_s[made.index.to_list().index(index)])
     objects = seen.objects.filter((pl.col("index") == index) & pl.col("watch").is_in(list(made.workload.watches)))
-    nodes = [node for node in objects["node"] if node]
+    nodes = sorted({node for node in objects["node"] if node})
     named = seen.requests.filter(
         (pl.col("index") == index) & (pl.col("stage") == Stage.CREATION) & (pl.col("verb") == "create")
     )
@@ -120,7 +139,7 @@ def _way(seen: Observations, made: Created, index: int, took_s: float) -> Way:
     return Way(
         name=str(named["name"][0]),
         kind=made.workload.resource.kind,
-        node=nodes[0] if nodes else "",
+        node=nodes[0] if len(nodes) == 1 else f"{len(nodes)} nodes" if nodes else "",
         steps=tuple(_steps(events)),
         total_s=total_s,
         waited_s=took_s if total_s is not None else max(seen.end_s(Stage.CREATION) - due_s, 0.0),
@@ -146,10 +165,11 @@ def _events(seen: Observations, made: Created, index: int, due_s: float) -> list
         lane = seen.plane.watches[watch].resource.kind
         shown = [(ADDED, False)]
         shown += [(rule.name, rule.simulated) for rule in startup_path(seen.plane, watch)]
+        count = made.count(watch)
         for milestone, simulated in shown:
-            at_s = float(seen.reached_s(pl.Series([index], dtype=pl.Int32), watch, milestone)[0])
+            at_s = float(seen.reached_s(pl.Series([index], dtype=pl.Int32), watch, milestone, count)[0])
             if not np.isnan(at_s):
-                events.append((at_s - due_s, lane, milestone, simulated))
+                events.append((at_s - due_s, lane, milestone if count == 1 else f"all {milestone}", simulated))
     return sorted(events, key=lambda event: event[0])
 
 

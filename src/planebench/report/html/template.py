@@ -12,7 +12,7 @@ import jinja2
 from planebench import units
 from planebench.report import figures
 from planebench.report.html import charts, terms
-from planebench.results.document import SLOResult
+from planebench.results.document import Levels, SLOResult
 from planebench.slis.catalog import find
 
 _PACKAGE: Final = "planebench.report.html"
@@ -28,11 +28,8 @@ def asset(name: str) -> str:
 def environment() -> jinja2.Environment:
     """Everything is escaped; a name that a template gets wrong is an error."""
 
-    def load(name: str) -> str:
-        return (files(_PACKAGE) / "templates" / name).read_text(encoding="utf-8")
-
     found = jinja2.Environment(
-        loader=jinja2.FunctionLoader(load),
+        loader=jinja2.PackageLoader(_PACKAGE),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -58,12 +55,25 @@ def environment() -> jinja2.Environment:
         "definition": find,
         "demand": charts.demand,
         "gauge": gauge,
+        "spark": spark,
         "scalar": is_scalar,
         "described": described,
         "records": is_records,
     }
     found.tests["mapping"] = lambda value: isinstance(value, Mapping)
     return found
+
+
+def spark(levels: Levels) -> str:
+    """The points of a line over time in a box of 100 by 20, from 0 at its bottom to the highest at its top."""
+    known = [(t_s, value) for t_s, value in zip(levels.t_s, levels.values, strict=True) if value is not None]
+    if len(known) < 2:
+        return ""
+    start_s, length_s = known[0][0], (known[-1][0] - known[0][0]) or 1.0
+    highest = max(max(value for _, value in known), 0.0) or 1.0
+    return " ".join(
+        f"{(t_s - start_s) / length_s * 100:.1f},{19 - max(value, 0.0) / highest * 18:.1f}" for t_s, value in known
+    )
 
 
 def gauge(slo: SLOResult) -> float | None:

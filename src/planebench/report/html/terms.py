@@ -38,6 +38,37 @@ TERMS: Final[dict[str, tuple[str, str]]] = {
     "up": ("up", "Objects that reached the milestone that their workload counts as up."),
     "deleted": ("deleted", "Objects that a watch saw go, all of each number."),
     "failed-objects": ("failed", "Objects with a terminal failure before their deletion."),
+    "unschedulable": ("unschedulable", "Of the planned objects, those that were to find no node."),
+    "role": (
+        "role",
+        "Whose cost it is. Subject: the control plane under test. Simulator: what plays the nodes. Harness: "
+        "planebench itself.",
+    ),
+    "request-time": (
+        "request time",
+        "How long the API server had the requests in hand, added up, by its audit log. Watches are left out: they "
+        "are open for as long as their clients want.",
+    ),
+    "estimate": (
+        "API server's CPU",
+        "An estimate: the API server's CPU seconds, divided by how long it had each side's requests in hand.",
+    ),
+    "charged": (
+        "charged",
+        "What a package cost in its own functions and in those of Go's standard library that they call. Charges "
+        "of all packages add up to the whole.",
+    ),
+    "variation": (
+        "variation",
+        "Standard deviation / mean over the nodes: 0 is even. At random: the mean of 200 simulated placements, "
+        "each pod on one of its eligible nodes.",
+    ),
+    "gini": ("Gini", "Gini coefficient over the nodes: 0 is even, 1 - 1 / nodes is all on one."),
+    "over-time": (
+        "over the run",
+        "From the first scrape to the last, from 0 at the bottom to the highest at the top. What happened between "
+        "two scrapes is not seen.",
+    ),
     "leftovers": ("left over", "Objects of the run that the API server still listed after the cleanup."),
     "cpu": (
         "CPU seconds",

@@ -53,7 +53,7 @@ def timeline(seen: Observations, result: Result) -> Timeline | None:
         ("Requests", requests(seen), "no request was recorded"),
         ("CPU", cpu(seen, result.components), "no process was sampled twice"),
         ("Memory", memory(seen, result.components), "no process was sampled twice"),
-        ("Queues", queues(seen.folder, result.components), "metrics were scraped less than three times"),
+        ("Queues", queues(result.components), "no component told of a queue at three scrapes or more"),
     ):
         if panel is None:
             absent[title] = reason

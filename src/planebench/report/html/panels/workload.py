@@ -49,10 +49,11 @@ def objects(seen: Observations) -> Panel | None:
 
 
 def _reached(seen: Observations, what: Literal["bound", "up"]) -> Values:
-    parts = []
-    for made in seen.created:
+    """When all objects of each number had; of those that are not to come up, only whether they are bound."""
+    parts = [np.empty(0)]
+    for made in seen.created if what == "bound" else seen.expected:
         goal = made.workload.bound if what == "bound" else made.workload.up
-        parts.append(seen.reached_s(made.index, goal.watch, goal.milestone))
+        parts.append(seen.reached_s(made.index, goal.watch, goal.milestone, made.count(goal.watch)))
     return np.concatenate(parts)
 
 
