@@ -1,8 +1,8 @@
 """What observing costs: CPU of the harness and of the API server at each level of observation, as ratios.
 
-    python bench/observation.py --rounds 3 --pods 300 --rate 50
+    python bench/observation.py --rounds 5 --pods 500 --rate 100
 
-runs one small scenario at each level (none, metrics, audit, trace, profile), each on a control plane of its own, in
+runs a small scenario at each level (none, metrics, audit, trace, profile), each on a control plane of its own, in
 rounds: every round has all levels, in another order. A ratio is a level's CPU over that of ``none`` of the same
 round, over all stages. Prints figures and judges nothing: they depend on the machine, and on what else runs on it.
 """
@@ -15,6 +15,7 @@ import json
 import random
 import statistics
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,10 @@ apiVersion: planebench.dev/v1
 name: observation
 plane: core
 nodes: [{name: node, count: 10, capacity: {cpu: "32", memory: 256Gi, pods: "110"}}]
-workload: {count: 300, objects: [{template: pod}]}
+workload: {count: 500, objects: [{template: pod}]}
 lifecycle:
-  creation: {arrival: {pattern: constant, rate: 50/s}}
-  monitoring: {duration: 10s}
+  creation: {arrival: {pattern: constant, rate: 100/s}}
+  monitoring: {duration: 2s}
   cleanup: {rate: 100/s}
 limits: {kube-scheduler: {qps: 1000, burst: 1000}}
 """
@@ -56,15 +57,14 @@ def cpu_s(result: Result, *, role: Role | None = None, component: str = "") -> f
     )
 
 
-async def measure(rounds: int, pods: int, rate: float) -> list[dict[str, Any]]:
+async def measure(rounds: Sequence[int], pods: int, rate: float) -> list[dict[str, Any]]:
     wanted = scenario.parse(
         SCENARIO, overrides={"workload.count": str(pods), "lifecycle.creation.arrival.rate": f"{rate:g}/s"}
     )
-    chance = random.Random(1)
     rows = []
     with tempfile.TemporaryDirectory() as name:
-        for number in range(rounds):
-            for level in chance.sample(list(LEVELS), len(LEVELS)):
+        for number in rounds:
+            for level in random.Random(number).sample(list(LEVELS), len(LEVELS)):
                 folder = await run(wanted, Path(name) / f"{number}-{level}", LEVELS[level])
                 result = slis.evaluate(folder.path)
                 startup = result.rows()["creation.startup"]
@@ -99,11 +99,12 @@ def ratios(rows: list[dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--pods", type=int, default=300)
-    parser.add_argument("--rate", type=float, default=50.0, help="creates per second")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="the first round's number, to run rounds apart")
+    parser.add_argument("--pods", type=int, default=500)
+    parser.add_argument("--rate", type=float, default=100.0, help="creates per second")
     options = parser.parse_args()
-    rows = asyncio.run(measure(options.rounds, options.pods, options.rate))
+    rows = asyncio.run(measure(range(options.first, options.first + options.rounds), options.pods, options.rate))
     print(json.dumps(ratios(rows), indent=1))
 
 
