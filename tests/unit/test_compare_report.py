@@ -26,7 +26,7 @@ BEFORE = replace(SETUP, settings={"kube-apiserver": "1.35.4", "limits.kube-sched
 AFTER = replace(SETUP, settings={"kube-apiserver": "1.36.0", "limits.kube-scheduler.qps": "100"})
 RESPONSE = replace(STARTUP, title="creation.response p99")
 CANARY = replace(STARTUP, title="monitoring.canary p50")
-LEFTOVERS = replace(REACHED, title="cleanup.leftovers", unit="count", better="less")
+LEFTOVERS = replace(REACHED, title="cleanup.leftovers", unit="count", better="less", exact=False)
 MEMORY = Figure("kube-controller-manager peak memory", "cost", "bytes", 1.0, "less", by_default=True)
 SETTINGS = Settings(resamples=999)
 

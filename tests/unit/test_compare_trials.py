@@ -22,10 +22,11 @@ from planebench.compare import (
     read_group,
     run_folders,
 )
-from planebench.compare.figures import Figure, of_result
-from planebench.compare.setup import Setup, differences
+from planebench.compare.figures import MORE_IS_BETTER, NEITHER_IS_BETTER, Figure, of_result
+from planebench.compare.setup import Setup, differences, of_run
 from planebench.model import ExitCode, UsageError
 from planebench.results import RunFolder
+from planebench.slis.catalog import CATALOG
 
 MACHINE = {
     "processor": "Made-Up 1",
@@ -63,6 +64,25 @@ def test_figures_are_the_result_s(tmp_path: Path) -> None:
     cost = found["cost.kube-apiserver.cpu"]
     assert (cost.value, cost.kind, cost.unit, cost.title) == (component.cpu_s, "cost", "s", "kube-apiserver CPU")
     assert found["cost.kube-apiserver.memory"].value == component.peak_rss_bytes
+
+
+def test_every_indicator_is_better_one_way_or_told_to_be_neither() -> None:
+    """One that is new, and no duration, is to be put where it belongs."""
+    less_is_better = {
+        "scheduling.distribution_cv",
+        "scheduling.distribution_gini",
+        "scheduling.cpu_cv",
+        "scheduling.memory_cv",
+        "scheduling.zone_skew",
+        "scheduling.stranded_cpu",
+        "scheduling.stranded_memory",
+        "scheduling.violations",
+        "scheduling.unexpected",
+        "monitoring.list_bytes",
+        "cleanup.leftovers",
+    }
+    known = less_is_better | MORE_IS_BETTER | NEITHER_IS_BETTER
+    assert {entry.id for entry in CATALOG.values() if entry.unit != "s"} == known
 
 
 def test_what_never_came_is_infinite(rich: dict[str, Figure]) -> None:
@@ -322,7 +342,9 @@ def test_a_machine_is_what_makes_figures_its_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("environment", [{"machine": "big", "components": "many"}, {"components": [1, {}]}, {}])
 def test_an_odd_environment_is_no_fault(tmp_path: Path, environment: dict[str, Any]) -> None:
-    setup = read_group(write_trial(tmp_path / "a", 1, environment=environment)).trials[0].setup
+    folder = write_trial(tmp_path / "a", 1)
+    result = slis.evaluate(folder).model_copy(update={"environment": environment})
+    setup = of_run(RunFolder(folder).scenario(), result)
     assert setup.machine == Setup().machine
     assert list(setup.settings) == ["planebench"]
 

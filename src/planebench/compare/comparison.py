@@ -33,11 +33,8 @@ from planebench.compare.figures import Figure, select
 from planebench.compare.setup import Difference, differences
 from planebench.compare.trials import Group, Trial
 from planebench.model import UsageError
-from planebench.results.document import Unit
 from planebench.verdict import NEGLIGIBLE_S, NEGLIGIBLE_SHARE
 
-_NO_MARGIN: Final[tuple[Unit, ...]] = ("share",)
-"""Of all objects that were to come up, the one that did not counts."""
 _MOST_NAMED: Final = 8
 
 
@@ -218,7 +215,7 @@ class _Draft:
         before = [trial.figures[name] for trial in self.baseline.trials]
         after = [trial.figures[name] for trial in self.candidate.trials]
         about = before[0]
-        margin = 0.0 if about.unit in _NO_MARGIN else math.log1p(self.settings.margin)
+        margin = 0.0 if about.exact else math.log1p(self.settings.margin)
         least = max(margin, floor or 0.0)
         ratio, low, high = (float(array[number]) for array in (self.ratio, self.low, self.high))
         word, note = Word.NO_DIFFERENCE, ""

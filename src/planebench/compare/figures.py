@@ -17,8 +17,14 @@ Kind = Literal["duration", "cost", "other"]
 PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "max": 100.0}
 _USUAL: Final = ("p50", "p99")
 """The percentiles that a pattern without any selects."""
-_NEITHER_BETTER: Final = frozenset({"scheduling.distribution"})
-_MORE_IS_BETTER: Final = frozenset({"scheduling.distribution_jain"})
+_EVERY_ONE_COUNTS: Final = frozenset({"creation.reached", "monitoring.node_health"})
+MORE_IS_BETTER: Final = _EVERY_ONE_COUNTS | {
+    "scheduling.throughput",
+    "scheduling.throughput_peak",
+    "scheduling.distribution_jain",
+}
+NEITHER_IS_BETTER: Final = frozenset({"scheduling.distribution", "scheduling.packing", "scheduling.preempted"})
+"""Of all others, less is better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,8 @@ class Figure:
     """Of a duration: how late the requests were sent that it rests on (p99)."""
     by_default: bool = False
     """It is compared where nothing is chosen."""
+    exact: bool = False
+    """No difference is too small to matter: a share of objects, of which every one counts."""
 
 
 def of_result(result: Result) -> dict[str, Figure]:
@@ -111,15 +119,15 @@ def _value(found: float | None, n: int) -> float:
 def _indicator(
     title: str, sli: str, unit: Unit, value: float, late_s: Mapping[str, float], by_default: bool
 ) -> Figure:
-    better: Literal["less", "more", ""] = "more" if unit in ("/s", "share") or sli in _MORE_IS_BETTER else "less"
     return Figure(
         title=title,
         kind="duration" if unit == "s" else "other",
         unit=unit,
         value=value,
-        better="" if sli in _NEITHER_BETTER else better,
+        better="" if sli in NEITHER_IS_BETTER else "more" if sli in MORE_IS_BETTER else "less",
         doubt_s=late_s.get(_loaded_in(sli), 0.0) if unit == "s" else 0.0,
         by_default=by_default,
+        exact=sli in _EVERY_ONE_COUNTS,
     )
 
 
@@ -152,7 +160,8 @@ def _of_components(result: Result) -> Iterator[tuple[str, Figure]]:
                 ),
             )
         for row in component.metrics:
-            if row.p99_low is None or row.value is None or row.part_of:
+            duration = row.unit == "s" and (row.p99_low is not None or row.kind == "mean")
+            if not duration or row.value is None or row.part_of:
                 continue  # of counters and gauges, how much there was is no matter of better or worse
             yield (
                 f"component.{component.name}.{row.sli}",
