@@ -1,7 +1,7 @@
 """Writes the reference part of docs/results.md from the code: ``python tools/results_reference.py``.
 
-The indicators come from ``planebench.slis.catalog``, components' own figures from ``planebench.slis.metrics``, the
-fields of result.json from its JSON Schema.
+The indicators come from ``planebench.slis.catalog``, the fields of result.json from its JSON Schema. Components' own
+figures have pages of their own: ``tools/component_reference.py``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any
 from planebench.model import Stage
 from planebench.results.document import json_schema
 from planebench.slis.catalog import CATALOG, Definition
-from planebench.slis.metrics import MOST_PARTS, Metric, figures_of
 
 PAGE = Path(__file__).parent.parent / "docs" / "results.md"
 BEGIN = "<!-- reference: written by tools/results_reference.py -->\n"
@@ -24,12 +23,10 @@ one clock, no time of any server enters. An indicator with *parts* is told as a 
 several, by each of them: `creation.response.pods` is the part of `creation.response` for pods. A demand on a
 distribution names a percentile, one on a single value does not.
 """
-OWN_FIGURES = f"""\
+OWN_FIGURES = """\
 From each component's metrics, as growth from the last scrape before the stages to the first one after them. They
-are told, not judged: no SLO can demand them. Percentiles of histograms are interpolated within their bucket,
-which `p99_low` and `p99_high` tell, `max` is the end of the highest bucket that holds anything, `value` is the
-mean. Of the parts, the {MOST_PARTS} with the highest counts are told. `.*` stands for a prefix that a control
-plane may give.
+are told, not judged: no SLO can demand them. [components](components/README.md) has a page for each component: what
+is measured, from which metric, and how to read it.
 """
 UNITS = {
     "s": "seconds",
@@ -39,12 +36,6 @@ UNITS = {
     "count": "number",
     "ratio": "ratio",
 }
-COMPONENTS = {
-    "API server": "kube-apiserver",
-    "etcd": "etcd",
-    "Scheduler": "kube-scheduler",
-    "Controller manager, and any other component that is a client": "",
-}
 SECTIONS = {
     "Result": "The document",
     "SLOResult": "slos[]",
@@ -52,11 +43,23 @@ SECTIONS = {
     "StageResult": "stages[]",
     "Row": "stages[].rows[], preparation[], components[].metrics[], components[].latency",
     "Component": "components[]",
+    "Levels": "components[].over_time[]",
+    "Limit": "components[].limits[]",
     "Counts": "counts",
     "PhaseResult": "phases[]",
     "ErrorCount": "errors[]",
     "Harness": "harness",
     "Lateness": "harness.lateness[]",
+    "Cost": "cost",
+    "RoleCost": "cost.roles[]",
+    "UserCost": "cost.users[]",
+    "Trace": "trace",
+    "Greatest": "trace.greatest[]",
+    "StepTime": "trace.steps[]",
+    "Way": "trace.ways[]",
+    "TracePart": "trace.ways[].parts[]",
+    "ProfileResult": "profiles[]",
+    "PackageCost": "profiles[].packages[]",
 }
 
 
@@ -99,22 +102,6 @@ def _source(source: str) -> str:
 def _components() -> Iterator[str]:
     yield "## Components' own figures\n"
     yield OWN_FIGURES
-    for heading, component in COMPONENTS.items():
-        figures = figures_of(component)
-        yield f"### {heading}\n"
-        yield "| id | what | kind | unit | metric | parts |\n|-|-|-|-|-|-|"
-        for metric in figures.metrics:
-            yield (
-                f"| `{metric.id}` | {metric.title} | {metric.kind} | {UNITS[metric.unit]} | {_family(metric)} "
-                f"| {', '.join(f'`{label}`' for label in metric.by) or 'none'} |"
-            )
-        label, failed = figures.error_label, figures.error
-        yield f"\nRequests: `{figures.requests.family}`; errors: those whose `{label}` is `{failed}`.\n"
-
-
-def _family(metric: Metric) -> str:
-    unless = [f"`{label}` not `{pattern}`" for label, pattern in metric.unless.items()]
-    return _cell("; ".join((f"`{metric.family}`", *unless)))
 
 
 # --- the document --------------------------------------------------------------------------------------------
