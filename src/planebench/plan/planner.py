@@ -16,6 +16,7 @@ from planebench.plan.arrivals import DueTimes, arrivals, constant, permutation, 
 from planebench.plan.objects import REVISION_LABEL, RUN_LABEL, Kind, companions_of, kinds_of, manifest_of
 from planebench.plan.operations import Naming, Operations
 from planebench.planes import Plane
+from planebench.planes.plane import DELETE_OPTIONS
 from planebench.scenario import Scenario
 
 NODES: Final = "nodes"
@@ -264,7 +265,7 @@ class Planner:
         """Deletes every object, in the order of their numbers; its companions are due at the same time."""
         templates = [self._plane.delete(kind.template) for kind in self.kinds]
         due_ns = constant(self._scenario.lifecycle.cleanup.rate, self._scenario.workload.count)
-        options = _json({"apiVersion": "v1", "kind": "DeleteOptions"})
+        options = _json(DELETE_OPTIONS)
         companions = [
             (
                 number,

@@ -29,6 +29,13 @@ from planebench.model import (
 INDEX_LABEL = "planebench.dev/index"
 """Carries an object's number in its workload; planes pass it on to the objects that theirs give rise to."""
 
+DELETE_OPTIONS: Mapping[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "DeleteOptions",
+    "propagationPolicy": "Background",
+}
+"""As kubectl deletes: children go, too; the API server's own default for Jobs is to keep them."""
+
 REVISION = "__REVISION__"
 """Stands for the new value in the body of a change."""
 
@@ -256,6 +263,7 @@ class Limit(_Part):
 class _Descriptor(_Part):
     name: str
     description: str
+    versions: Mapping[str, str] = Field(default_factory=dict)
     settings: Mapping[str, Setting] = Field(default_factory=dict)
     install: tuple[ManifestFile, ...] = ()
     processes: tuple[Process, ...] = ()
@@ -272,6 +280,7 @@ class _Descriptor(_Part):
 class Plane(_Descriptor):
     """A control plane beside Kubernetes' own; everything that is particular to it.
 
+    ``versions`` are those that its objects belong to, by project: its components are taken of these versions.
     ``settings`` are values that its files refer to as ``${name}``. ``install`` names the objects that are created
     first, in this order; then ``processes`` are started; when all are ready, the objects of ``expose`` follow
     (webhooks and aggregated APIs, whose ``services`` are turned into the processes' URLs). ``nodes`` and
@@ -341,8 +350,8 @@ class Plane(_Descriptor):
     def delete(self, workload: str, grace_period_s: int | None = None) -> RequestTemplate:
         """The request that deletes an object of a workload."""
         resource = self.workload(workload).resource.resource()
-        options = {"apiVersion": "v1", "kind": "DeleteOptions"}
-        body = options if grace_period_s is None else options | {"gracePeriodSeconds": grace_period_s}
+        options = DELETE_OPTIONS
+        body = options if grace_period_s is None else {**options, "gracePeriodSeconds": grace_period_s}
         return RequestTemplate(
             "delete", resource.id, "DELETE", resource.path("__NAMESPACE__", "__NAME__"), _json(body)
         )

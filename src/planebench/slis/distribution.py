@@ -1,7 +1,7 @@
 """Where the scheduler has put pods: how evenly, how tightly, and whether it was allowed to.
 
 What pods ask for and what binds them is told from the manifests that the scenario and its plane give. The pods
-that a plane's own controllers make (virt-launchers) are placed as their object says, but ask for more than it does.
+that a plane's own controllers make (virt-launchers) are placed as their object says, but ask for more.
 """
 
 from __future__ import annotations
