@@ -54,3 +54,13 @@ def test_names_are_put_in_and_the_length_is_right(name: str, namespace: str, ind
     assert lines[0] == f"PATCH /{namespace}/{name}?n={index} HTTP/1.1"
     assert f"Content-Length: {len(found.encode())}" in lines
     assert "Content-Type: application/a+json" in lines
+
+
+@given(NAMES, st.integers(0, 10**6))
+def test_a_traced_request_names_itself(name: str, operation: int) -> None:
+    template = RequestTemplate("create", "pods", "POST", "/api/v1/pods", b'{"name": "__NAME__"}')
+    plain = Rendering(template, "h", "a").render(name.encode(), b"ns", 7, operation).decode().split("\r\n")
+    traced = Rendering(template, "h", "a", "4f3a2b1c-creation").render(name.encode(), b"ns", 7, operation).decode()
+    named = f"Audit-ID: 4f3a2b1c-creation-{operation}"
+    assert [line for line in traced.split("\r\n") if line != named] == plain
+    assert traced.split("\r\n").count(named) == 1
