@@ -278,6 +278,7 @@ class _Course:
         answered = answered.filter(pl.col("index").is_in(self.window_index.implode()) & pl.col("ok"))
         response = Sample.of(seconds(answered["done_ns"] - answered["due_ns"]))
         busy = self._busy_cores()
+        machine = result.environment.get("machine", {})
         return StepFigures(
             objects=len(self._due_s),
             warm_up_objects=self._cut,
@@ -297,7 +298,7 @@ class _Course:
             p99_s=finite(sample.percentile(99)),
             response_p99_s=finite(response.percentile(99)),
             waiting=tuple(self._waiting(law.arrivals_per_s)),
-            cores=result.environment.get("machine", {}).get("usable_cores"),
+            cores=machine.get("usable_cores", machine.get("cores")),
             busy_cores=busy,
             usage=tuple(self._usage()),
         )
