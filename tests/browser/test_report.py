@@ -105,7 +105,7 @@ async def test_objectives_and_counts_are_the_results(page: Page, report: Report)
         assert same(found["slo"], words, slo.value), slo.sli
         assert await page.locator(f"{row} .judged").inner_text() == slo.verdict
     counts = await shown(page, ".counts")
-    for name, amount in result.counts.model_dump().items():
+    for name, amount in result.counts.model_dump(exclude={"unschedulable"}).items():
         key = "failed-objects" if name == "failed" else name
         assert same(counts[f"counts.{key}"], f"{amount:,}", amount), name
 
@@ -119,10 +119,25 @@ async def test_components_are_the_results(page: Page, report: Report) -> None:
             sender = await shown(page, f"[data-sender='{component.name}']")
             assert same(sender["requests"], f"{component.requests:,}", component.requests)
         for row in component.metrics:
-            metric = await shown(page, f"#components ~ details [data-metric='{row.sli}']")
+            own = f"[aria-labelledby='component-{component.name}'] details [data-metric='{row.sli}']"
+            metric = await shown(page, own)
             assert float(metric["n"][1] or 0) == row.n
             for name, (words, amount) in told(row).items():
                 assert same(metric[name], words, amount), (row.sli, name)
+
+
+async def test_nodes_are_the_results(page: Page, report: Report) -> None:
+    distribution = report.result.distribution
+    assert distribution is not None
+    assert len(distribution.evenness) == 3
+    for even in distribution.evenness:
+        found = await shown(page, f"[data-evenness='{even.of}']")
+        for name in ("min", "mean", "max", "sd", "cv", "random_cv", "gini", "random_gini"):
+            assert float(found[name][1] or 0) == getattr(even, name), (even.of, name)
+    drawn = await page.evaluate("""() => Bokeh.documents.flatMap((one) => one.roots())
+      .flatMap((root) => root.renderers ?? []).filter((one) => one.glyph.type === "Rect")
+      .flatMap((one) => [...one.data_source.data.pods])""")
+    assert drawn == [node.pods for node in distribution.per_node]
 
 
 async def test_charts_are_the_results(page: Page, report: Report) -> None:
