@@ -1,7 +1,7 @@
 """Writes the reference part of docs/results.md from the code: ``python tools/results_reference.py``.
 
-The indicators come from ``planebench.slis.catalog``, the fields of result.json from its JSON Schema. Components' own
-figures have pages of their own: ``tools/component_reference.py``.
+The indicators come from ``planebench.slis.catalog``, the fields of result.json from its JSON Schema. Components'
+own figures have pages of their own: ``tools/component_reference.py``.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ distribution names a percentile, one on a single value does not.
 """
 OWN_FIGURES = """\
 From each component's metrics, as growth from the last scrape before the stages to the first one after them. They
-are told, not judged: no SLO can demand them. [components](components/README.md) has a page for each component: what
-is measured, from which metric, and how to read it.
+are told, not judged: no SLO can demand them. [components](components/README.md) has a page for each component:
+what is measured, from which metric, and how to read it.
 """
 UNITS = {
     "s": "seconds",
@@ -50,6 +50,10 @@ SECTIONS = {
     "ErrorCount": "errors[]",
     "Harness": "harness",
     "Lateness": "harness.lateness[]",
+    "Distribution": "distribution",
+    "Evenness": "distribution.evenness[]",
+    "ConstraintViolation": "distribution.violations[]",
+    "NodePlacement": "distribution.per_node[]",
     "Cost": "cost",
     "RoleCost": "cost.roles[]",
     "UserCost": "cost.users[]",
