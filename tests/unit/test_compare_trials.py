@@ -330,6 +330,23 @@ def test_other_settings_are_what_is_compared(tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_observed_has_its_cost(tmp_path: Path) -> None:
+    """An audit log costs: it shows in a flag; values are paths and ports, which are new in every run."""
+    argv = ["kube-apiserver", "--secure-port=4711"]
+    plain, audited = (
+        read_group(
+            write_trial(
+                tmp_path / name,
+                seed,
+                environment={"processes": [{"name": "a", "component": "kube-apiserver", "argv": argv + more}]},
+            )
+        )
+        for name, seed, more in (("a", 1, []), ("b", 2, ["--audit-log-path=/somewhere"]))
+    )
+    found = differences(plain.trials[0].setup.settings, audited.trials[0].setup.settings)
+    assert [str(item) for item in found] == ["kube-apiserver --audit-log-path: - -> set"]
+
+
 def test_a_machine_is_what_makes_figures_its_own(tmp_path: Path) -> None:
     trial = read_group(write_trial(tmp_path / "a", 1, environment={"machine": MACHINE})).trials[0]
     assert trial.setup.machine == {

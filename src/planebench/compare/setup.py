@@ -48,6 +48,7 @@ def of_run(scenario: Scenario, result: Result) -> Setup:
         settings={
             **{name: value for name, value in kept.items() if _top(name) not in _LOAD},
             **_binaries(result.environment),
+            **_flags(result.environment),
             "planebench": result.planebench_version,
         },
         machine=_machine(result.environment),
@@ -90,6 +91,20 @@ def _binaries(environment: Mapping[str, Any]) -> dict[str, str]:
                 for part in (str(component.get("version") or "unknown"), f"({digest[:12]})" if digest else "")
                 if part
             )
+    return found
+
+
+def _flags(environment: Mapping[str, Any]) -> dict[str, str]:
+    """Which flags each component was started with. Their values that matter are in the scenario; others are paths
+    and ports, which are new in every run. An audit log or profiles are seen by their flags' names."""
+    found: dict[str, str] = {}
+    processes = environment.get("processes")
+    for process in processes if isinstance(processes, list) else ():
+        if isinstance(process, Mapping) and isinstance(process.get("argv"), list):
+            for word in process["argv"]:
+                flag = str(word).partition("=")[0]
+                if flag.startswith("--"):
+                    found[f"{process.get('component') or process.get('name')} {flag}"] = "set"
     return found
 
 
