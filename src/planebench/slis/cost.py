@@ -37,9 +37,7 @@ def cost(seen: Observations, components: Sequence[Component]) -> Cost:
     own = {role: _cpu_s(item for item in components if item.role is role) for role in Role}
     api_cpu_s = _cpu_s(item for item in components if item.name == API_SERVER)
     requests = _in_stages(seen)
-    harness_bytes = int(seen.requests.filter(pl.col("stage") != "")["bytes_sent"].sum())
-    harness_bytes += int(seen.requests.filter(pl.col("stage") != "")["bytes_received"].sum())
-    bytes_by_role = {Role.HARNESS: harness_bytes}
+    bytes_by_role = {Role.HARNESS: _own_bytes(seen)}
     if not seen.audit.height:
         return Cost(
             audited=False,
@@ -72,7 +70,7 @@ def cost(seen: Observations, components: Sequence[Component]) -> Cost:
         clock_error_s=error_ns(seen.clock) / 1e9,
         notes=(
             "the API server's CPU by role is an estimate, in proportion to request time",
-            "bytes are those of planebench's requests, without its watches: an audit log tells none",
+            "bytes are those of planebench's requests and watches: an audit log tells none",
             *_shared(users),
         ),
     )
@@ -93,14 +91,26 @@ def role_of(user: str, plane: Plane) -> tuple[Role, str]:
     return Role.SUBJECT, _KNOWN.get(user, user)
 
 
+def _span_ns(seen: Observations) -> tuple[int, int]:
+    """From the first stage's start to the last one's end."""
+    spans = [span for stage in Stage if (span := seen.run.span_ns(stage))]
+    if not spans:
+        return 0, seen.run.end_ns
+    return min(span[0] for span in spans), max(span[1] for span in spans)
+
+
+def _own_bytes(seen: Observations) -> int:
+    """Of planebench's requests, sent and received, and of what its watches brought."""
+    requests = seen.requests.filter(pl.col("stage") != "")
+    events = seen.events.filter(pl.col("t_ns").is_between(*_span_ns(seen)))
+    moved = (requests["bytes_sent"], requests["bytes_received"], events["bytes"])
+    return sum(int(column.sum()) for column in moved)
+
+
 def _in_stages(seen: Observations) -> pl.DataFrame:
     """The audit log's requests for objects that were received in the stages; watches are marked: they are open for
     as long as their clients like."""
-    spans = [span for stage in Stage if (span := seen.run.span_ns(stage))]
-    start_ns, end_ns = (
-        (min(span[0] for span in spans), max(span[1] for span in spans)) if spans else (0, seen.run.end_ns)
-    )
-    found = seen.audit.filter(pl.col("received_ns").is_between(start_ns, end_ns) & (pl.col("resource") != ""))
+    found = seen.audit.filter(pl.col("received_ns").is_between(*_span_ns(seen)) & (pl.col("resource") != ""))
     return found.with_columns(
         watch=pl.col("verb") == "watch", s=(pl.col("done_ns") - pl.col("received_ns")) / 1e9
     ).filter(~pl.col("watch") | (pl.col("stage") == "ResponseStarted"))
