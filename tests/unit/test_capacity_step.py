@@ -26,7 +26,7 @@ slos:
   - {sli: creation.startup, percentile: 99, max: 1s}
 """
 COUNT, RATE, START_S = 400, 50.0, 10.0
-CORES = (
+PROCESSES = (
     ("kube-apiserver", "subject"),
     ("kube-scheduler", "subject"),
     ("kwok", "simulator"),
