@@ -94,19 +94,20 @@ class _Event(msgspec.Struct, gc=False, rename="camel"):
 
 
 def convert(raw: Path, *, keep: bool = False) -> None:
-    """Write ``raw/audit.parquet`` from ``raw/audit``; nothing where there is no log.
+    """Write ``raw/audit.parquet`` from ``raw/audit``; nothing where there is no log, or the run ended before its clock
+    was read: nothing was measured then.
 
     Args:
         keep: leave the log in place, for it may still be written.
 
     Raises:
-        PlanebenchError: the log is damaged, or nothing tells how its clock relates to the run's.
+        PlanebenchError: the log is damaged; names its line.
     """
     folder = raw / "audit"
     logs = sorted(folder.glob("*.log"), key=lambda path: (path.name == "audit.log", path.name))
-    if not logs:
-        return
     offsets = Offsets.read(raw / "clock.csv")
+    if not logs or offsets is None:
+        return
     frames = [pl.DataFrame(schema=SCHEMA)]
     decoder = msgspec.json.Decoder(_Event)
     for log in logs:
@@ -136,18 +137,14 @@ class Offsets:
         self.error_ns = error_ns(readings)
 
     @classmethod
-    def read(cls, path: Path) -> Offsets:
-        """Raises PlanebenchError where there is no whole reading."""
+    def read(cls, path: Path) -> Offsets | None:
+        """None where there is no whole reading."""
         try:
             whole = path.read_bytes()
             readings = pl.read_csv(whole[: whole.rfind(b"\n") + 1], schema=CLOCK_SCHEMA)
         except (OSError, pl.exceptions.PolarsError):
-            readings = pl.DataFrame(schema=CLOCK_SCHEMA)
-        if not readings.height:
-            raise PlanebenchError(
-                f"{path}: has no reading of the clocks: the audit log's times mean nothing to us"
-            )
-        return cls(readings)
+            return None
+        return cls(readings) if readings.height else None
 
     def to_trial_ns(self, wall_ns: Any) -> Values:
         """Wall clock nanoseconds (an integer array) on the trial's clock."""
