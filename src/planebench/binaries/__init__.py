@@ -5,9 +5,24 @@ before the event loop starts.
 """
 
 from planebench.binaries.artifact import Artifact
+from planebench.binaries.cache import Entry
 from planebench.binaries.component import ComponentSpec, catalog
+from planebench.binaries.keeping import export_archive, import_archive, others, prune
 from planebench.binaries.progress import BuildProgress
 from planebench.binaries.resolution import cached, resolve
 from planebench.binaries.sources import Sources
 
-__all__ = ["Artifact", "BuildProgress", "ComponentSpec", "Sources", "cached", "catalog", "resolve"]
+__all__ = [
+    "Artifact",
+    "BuildProgress",
+    "ComponentSpec",
+    "Entry",
+    "Sources",
+    "cached",
+    "catalog",
+    "export_archive",
+    "import_archive",
+    "others",
+    "prune",
+    "resolve",
+]

@@ -14,7 +14,24 @@ from rich.table import Table
 from planebench import scenario, units
 from planebench.cli.console import errors, output
 from planebench.cli.display import Display
-from planebench.cli.options import Assignments, ComponentPaths, Name, component_paths, pairs
+from planebench.cli.options import (
+    AllowedSources,
+    Assignments,
+    ComponentPaths,
+    Etcd,
+    Kubernetes,
+    KubernetesTree,
+    KubeVirt,
+    Kwok,
+    Name,
+    Registry,
+    SourceTrees,
+    component_paths,
+    pairs,
+    sources,
+    version_settings,
+    versions,
+)
 from planebench.model import UsageError
 from planebench.planes import load_plane
 
@@ -34,6 +51,14 @@ def up(
     plane: Annotated[str, typer.Option("--plane", help="core, kubevirt, or a plane's folder.")] = "core",
     settings: Assignments = None,
     component: ComponentPaths = None,
+    kubernetes: Kubernetes = None,
+    etcd: Etcd = None,
+    kwok: Kwok = None,
+    kubevirt: KubeVirt = None,
+    source: AllowedSources = None,
+    registry: Registry = None,
+    component_source: SourceTrees = None,
+    kubernetes_source: KubernetesTree = None,
 ) -> None:
     """Start a control plane and keep it running; prints the kubeconfig's path.
 
@@ -42,13 +67,22 @@ def up(
     """
     from planebench import run as runs  # half a second that other commands save
 
+    chosen = version_settings(versions(kubernetes, etcd, kwok, kubevirt))
+    allowed = sources(source, registry, component_source, kubernetes_source)
     text = _SCENARIO.format(
         plane=json.dumps(plane), nodes=max(nodes, 1), template=next(iter(load_plane(plane).workloads))
     )
-    wanted = scenario.parse(text, name="planebench up", overrides=pairs(settings, "--set"), folder=Path())
+    wanted = scenario.parse(text, name="planebench up", overrides=pairs(settings, "--set") | chosen, folder=Path())
     with Display(errors) as display:
         kubeconfig = runs.run_interruptibly(
-            runs.up(name, wanted, nodes=nodes > 0, components=component_paths(component), listener=display)
+            runs.up(
+                name,
+                wanted,
+                nodes=nodes > 0,
+                components=component_paths(component),
+                sources=allowed,
+                listener=display,
+            )
         )
     errors.print(f"cluster {name!r} is up; end it with: planebench down --name {name}", highlight=False)
     print(f"export KUBECONFIG={kubeconfig}")  # plain, for eval

@@ -11,7 +11,26 @@ import typer
 from planebench import scenario, slis, verdict
 from planebench.cli.console import errors, output
 from planebench.cli.display import Display
-from planebench.cli.options import Assignments, ComponentPaths, Name, NodeCount, component_paths, pairs, seconds
+from planebench.cli.options import (
+    AllowedSources,
+    Assignments,
+    ComponentPaths,
+    Etcd,
+    Kubernetes,
+    KubernetesTree,
+    KubeVirt,
+    Kwok,
+    Name,
+    NodeCount,
+    Registry,
+    SourceTrees,
+    component_paths,
+    pairs,
+    seconds,
+    sources,
+    version_settings,
+    versions,
+)
 from planebench.model import ExitCode, PlanebenchError
 from planebench.planes import load_plane
 from planebench.report import components, json, terminal
@@ -51,6 +70,14 @@ def run(
         bool, typer.Option("--profile", help="Keep CPU and heap profiles of the components, and sum them up.")
     ] = False,
     component: ComponentPaths = None,
+    kubernetes: Kubernetes = None,
+    etcd: Etcd = None,
+    kwok: Kwok = None,
+    kubevirt: KubeVirt = None,
+    source: AllowedSources = None,
+    registry: Registry = None,
+    component_source: SourceTrees = None,
+    kubernetes_source: KubernetesTree = None,
 ) -> None:
     """Evaluate a control plane: start it, run a scenario through all stages, judge, stop it.
 
@@ -60,7 +87,8 @@ def run(
     from planebench import run as runs  # half a second that other commands save
     from planebench.run.calibrate import calibration_warnings
 
-    wanted = scenario.load(scenario_name, pairs(settings, "--set"))
+    chosen = version_settings(versions(kubernetes, etcd, kwok, kubevirt))
+    wanted = scenario.load(scenario_name, pairs(settings, "--set") | chosen)
     if nodes is not None:
         wanted = scenario.with_nodes(wanted, nodes)
     warnings = scenario.warnings(wanted, load_plane(wanted.plane, wanted.settings))
@@ -69,6 +97,7 @@ def run(
     options = runs.RunOptions(
         seed=seed,
         components=component_paths(component),
+        sources=sources(source, registry, component_source, kubernetes_source),
         timeout_s=seconds(timeout, "--timeout"),
         keep_up=name if keep_up else None,
         audit=audit,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 from planebench import units
+from planebench.binaries import Sources
 from planebench.model import UsageError
 
 ComponentPaths = Annotated[
@@ -18,6 +20,43 @@ ComponentPaths = Annotated[
         metavar="NAME=PATH",
         help="Use this binary for a component, for instance kube-apiserver=./kube-apiserver. Repeatable.",
     ),
+]
+Kubernetes = Annotated[
+    str | None,
+    typer.Option("--kubernetes", metavar="VERSION", help="Kubernetes of this version, for instance 1.35.4."),
+]
+Etcd = Annotated[str | None, typer.Option("--etcd", metavar="VERSION", help="etcd of this version.")]
+Kwok = Annotated[str | None, typer.Option("--kwok", metavar="VERSION", help="KWOK of this version.")]
+KubeVirt = Annotated[str | None, typer.Option("--kubevirt", metavar="VERSION", help="KubeVirt of this version.")]
+AllowedSources = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--source",
+        metavar="cache|image|go",
+        help="Allow only this source of components: the cache, official images, builds by Go. Repeatable; all "
+        "are allowed where none is named.",
+    ),
+]
+Registry = Annotated[
+    str | None,
+    typer.Option(
+        "--registry",
+        metavar="HOST[/PREFIX]",
+        envvar="PLANEBENCH_REGISTRY",
+        help="A mirror that holds the official images.",
+    ),
+]
+SourceTrees = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--component-source",
+        metavar="NAME=DIR",
+        help="Build a component or project (kubernetes, etcd, kwok, kubevirt) from your source tree. Repeatable.",
+    ),
+]
+KubernetesTree = Annotated[
+    Path | None,
+    typer.Option("--kubernetes-source", metavar="DIR", help="Build Kubernetes from your source tree."),
 ]
 Name = Annotated[str, typer.Option("--name", help="The cluster's name; several run side by side.")]
 NodeCount = Annotated[int | None, typer.Option("--nodes", min=1, help="How many nodes to simulate.")]
@@ -51,6 +90,30 @@ def pairs(values: Sequence[str] | None, flag: str) -> dict[str, str]:
 def component_paths(values: Sequence[str] | None) -> dict[str, Path]:
     """``--component`` values as component -> binary."""
     return {name: Path(path).expanduser() for name, path in pairs(values, "--component").items()}
+
+
+def versions(kubernetes: str | None, etcd: str | None, kwok: str | None, kubevirt: str | None) -> dict[str, str]:
+    """The versions that were given, by project."""
+    given = {"kubernetes": kubernetes, "etcd": etcd, "kwok": kwok, "kubevirt": kubevirt}
+    return {project: version for project, version in given.items() if version is not None}
+
+
+def version_settings(wanted: dict[str, str]) -> dict[str, str]:
+    """The same as fields of a scenario, quoted: YAML takes 1.35 for a number."""
+    return {f"versions.{project}": json.dumps(version) for project, version in wanted.items()}
+
+
+def sources(
+    allowed: Sequence[str] | None,
+    registry: str | None,
+    trees: Sequence[str] | None,
+    kubernetes_tree: Path | None,
+) -> Sources:
+    """Where components may come from. Raises UsageError."""
+    given = {name: Path(folder) for name, folder in pairs(trees, "--component-source").items()}
+    if kubernetes_tree is not None:
+        given["kubernetes"] = kubernetes_tree
+    return Sources.read(allowed, registry, given)
 
 
 def seconds(value: str | None, flag: str) -> float | None:

@@ -50,6 +50,8 @@ class ClusterConfig:
     plane: Plane
     binaries: Mapping[str, Path]
     """Component -> its binary, for every one of :func:`component_names`."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Component -> its version, for instance ``v3.6.5``, where it is known: each gets the flags that it knows."""
     flags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Component -> flags on top of planebench's own."""
     scheduler_limits: ClientLimits | None = None
@@ -168,6 +170,7 @@ class LocalCluster:
             self._ports.take(),
             self._issued.etcd_client,
             self._flags("etcd"),
+            version=self._version("etcd"),
             profiling=self.config.profiling,
         )
         await self._started(etcd.spec())
@@ -269,6 +272,7 @@ class LocalCluster:
             self._ports.take(),
             played,
             flags=self._flags("kwok"),
+            version=self._version("kwok"),
             profiling=self.config.profiling,
         ).spec()
 
@@ -301,6 +305,9 @@ class LocalCluster:
                 f"{process.name} --{name}={value}: set by the scenario" for name, value in flags.items()
             ),
         )
+
+    def _version(self, component: str) -> str:
+        return self.config.versions.get(component, "unknown")
 
     def _flags(self, component: str) -> Mapping[str, str]:
         return self.config.flags.get(component, {})

@@ -255,6 +255,7 @@ async def start(
     plane = config.plane
     plain = {
         "binaries": config.binaries,
+        "versions": config.versions,
         "flags": config.flags,
         "scheduler_limits": config.scheduler_limits,
         "scheduler_configuration": config.scheduler_configuration,

@@ -6,10 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from planebench.components.layout import LOOPBACK, Layout
-from planebench.components.process import Change, Flags, Probe, ProcessSpec
+from planebench.components.process import Change, Flags, Probe, ProcessSpec, for_version
 from planebench.model import Endpoint, Identity, Profiler
 
 NAME = "etcd"
+_RENAMED = {
+    (3, 6, 0): {
+        "feature-gates": ("experimental-initial-corrupt-check", "true"),
+        "watch-progress-notify-interval": ("experimental-watch-progress-notify-interval", "5s"),
+    },
+}
+"""What older versions call a flag, and its value there, by the first version that does not.
+Source: kubernetes v1.33.0, cmd/kubeadm/app/phases/etcd/local.go; etcd v3.5.21, server/etcdmain/config.go."""
 QUOTA_BYTES = 8 * 1024**3
 """The most that etcd's documentation suggests for normal environments.
 Source: https://etcd.io/docs/v3.6/dev-guide/limit/"""
@@ -25,6 +33,8 @@ class Etcd:
     client: Identity
     """Who may look into it: a certificate of etcd's own authority."""
     flags: Mapping[str, str] = field(default_factory=dict)
+    version: str = "unknown"
+    """Where it is not known, flags are as the pinned version has them."""
     profiling: bool = False
 
     @property
@@ -63,7 +73,7 @@ class Etcd:
         }
         if self.profiling:
             changes["enable-pprof"] = Change("true", "profiles were asked for")
-        flags = Flags(NAME, kubeadm, changes, self.flags)
+        flags = Flags(NAME, for_version(kubeadm, _RENAMED, self.version), changes, self.flags)
         return ProcessSpec(
             name=NAME,
             component=NAME,

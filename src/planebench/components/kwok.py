@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from planebench.components.layout import LOOPBACK, Layout
 from planebench.components.process import Probe, ProcessSpec
-from planebench.model import Endpoint, Manifest, Profiler, Role
+from planebench.model import Endpoint, Manifest, Profiler, Role, UsageError
+from planebench.versions import numbers
 
 COMPONENT = "kwok"
 NODE_SELECTOR = "planebench.dev/pool"
@@ -38,6 +39,8 @@ class Kwok:
     stages: Sequence[Manifest]
     parallelism: Parallelism = Parallelism()
     flags: Mapping[str, str] = field(default_factory=dict)
+    version: str = "unknown"
+    """Before 0.8 it knows stages in an older form alone."""
     profiling: bool = False
 
     def spec(self) -> ProcessSpec:
@@ -55,7 +58,7 @@ class Kwok:
             "tls-private-key-file": str(layout.key(f"{self.name}-server")),
             **self.flags,
         }
-        documents = [self._configuration(), *self.stages]
+        documents = [self._configuration(), *(_known_to(self.version, stage) for stage in self.stages)]
         return ProcessSpec(
             name=self.name,
             component=COMPONENT,
@@ -89,3 +92,24 @@ class Kwok:
 
     def _endpoint(self, path: str) -> Endpoint:
         return Endpoint(f"https://{LOOPBACK}:{self.port}{path}", self.layout.ca)
+
+
+def _known_to(version: str, stage: Manifest) -> Manifest:
+    """A stage as a version of KWOK knows it: ``steps`` came with 0.8, before there was one ``next``.
+
+    Source: kwok v0.7.0 and v0.8.0, pkg/apis/v1alpha1/stage_types.go. Raises UsageError for what ``next`` cannot
+    say.
+    """
+    found = numbers(version)
+    spec = stage["spec"]
+    if found is None or found >= (0, 8, 0) or "steps" not in spec:
+        return stage
+    steps = spec["steps"]
+    if all(set(step) == {"patch"} for step in steps):
+        following: Manifest = {"patches": [step["patch"] for step in steps]}
+    elif len(steps) == 1 and set(steps[0]) <= {"delete", "event", "finalizers"}:
+        following = steps[0]
+    else:
+        name = stage["metadata"]["name"]
+        raise UsageError(f"kwok {version}: the stage {name} has steps that need kwok 0.8.0 or newer")
+    return {**stage, "spec": {**{key: value for key, value in spec.items() if key != "steps"}, "next": following}}

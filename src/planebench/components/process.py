@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from planebench.model import Endpoint, Profiler, Role
+from planebench.versions import numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,24 @@ class Change:
     value: str | None
     """None: the flag is left out."""
     reason: str
+
+
+def for_version(
+    flags: Mapping[str, str],
+    renamed: Mapping[tuple[int, int, int], Mapping[str, tuple[str, str]]],
+    version: str,
+) -> dict[str, str]:
+    """A component's flags as a version knows them.
+
+    ``renamed``: first version with the flags as given -> flag -> name and value before. An unknown version keeps
+    all.
+    """
+    found = numbers(version)
+    known = dict(flags)
+    for since, before in renamed.items():
+        if found is not None and found < since:
+            known = dict(before.get(name, (name, value)) for name, value in known.items())
+    return known
 
 
 class Flags:

@@ -21,7 +21,7 @@ from planebench.model import ComponentError, UsageError
 from planebench.planes import load_plane
 from planebench.results import RunFolder
 from planebench.run.listener import Listener, Silent
-from planebench.run.provision import cluster_config, provide
+from planebench.run.provision import cluster_config, provide, versions
 from planebench.run.trial import RunOptions, SharedControlPlane, run
 from planebench.scenario import Scenario
 from planebench.slis.catalog import check as check_slos
@@ -59,7 +59,9 @@ async def search_capacity(
     if folder.next_level() is None:
         return
     plane = load_plane(scenario.plane, scenario.settings)
-    artifacts = await provide(component_names(plane), options.components, listener)
+    artifacts = await provide(
+        component_names(plane), options.components, listener, versions=versions(scenario, plane)
+    )
     await _Search(scenario, folder, options, artifacts, listener).run()
 
 

@@ -47,6 +47,8 @@ def components(artifacts: Iterable[Artifact]) -> list[dict[str, Any]]:
             "version": artifact.version,
             "module": artifact.module,
             "source": artifact.source,
+            "reason": artifact.reason,
+            "image": artifact.image,
             "sha256": artifact.sha256,
             "size_bytes": artifact.size_bytes,
             "go_version": artifact.go_version,

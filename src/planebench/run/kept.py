@@ -10,12 +10,14 @@ from typing import Any, Final
 import psutil
 
 from planebench import nodes as simulated
+from planebench.binaries import Sources
 from planebench.cluster import named
 from planebench.cluster.local import component_names
 from planebench.cluster.named import ClusterRecord, NamedCluster
 from planebench.kube.client import ApiError, Client
 from planebench.model import ComponentError, ComponentProcess, UsageError
 from planebench.planes import Plane, load_plane
+from planebench.run import provision
 from planebench.run.listener import Listener
 from planebench.run.provision import cluster_config, provide
 from planebench.scenario import Scenario
@@ -24,7 +26,13 @@ _POLL_S: Final = 0.1
 
 
 async def up(
-    name: str, scenario: Scenario, *, nodes: bool, components: Mapping[str, Path], listener: Listener
+    name: str,
+    scenario: Scenario,
+    *,
+    nodes: bool,
+    components: Mapping[str, Path],
+    listener: Listener,
+    sources: Sources | None = None,
 ) -> Path:
     """Start a named cluster as a scenario describes it, with its nodes if they are wanted.
 
@@ -36,7 +44,7 @@ async def up(
     """
     named.demand_free(name)  # before anything is built
     plane = load_plane(scenario.plane, scenario.settings)
-    cluster = await keep(name, scenario, plane, components, listener)
+    cluster = await keep(name, scenario, plane, components, listener, sources)
     try:
         if nodes:
             listener.status(f"adding {scenario.node_count:,} nodes")
@@ -49,10 +57,21 @@ async def up(
 
 
 async def keep(
-    name: str, scenario: Scenario, plane: Plane, components: Mapping[str, Path], listener: Listener
+    name: str,
+    scenario: Scenario,
+    plane: Plane,
+    components: Mapping[str, Path],
+    listener: Listener,
+    sources: Sources | None = None,
 ) -> NamedCluster:
     """A named cluster as a scenario describes it, without nodes. Raises UsageError or ComponentError."""
-    artifacts = await provide(component_names(plane), components, listener)
+    artifacts = await provide(
+        component_names(plane),
+        components,
+        listener,
+        versions=provision.versions(scenario, plane),
+        sources=sources,
+    )
     versions = {artifact.name: artifact.version for artifact in artifacts.values()}
     return await named.start(name, cluster_config(scenario, plane, artifacts), versions, on_status=listener.status)
 

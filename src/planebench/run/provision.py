@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from planebench import binaries
-from planebench.binaries import Artifact, BuildProgress
+from planebench.binaries import Artifact, BuildProgress, Sources
 from planebench.cluster.local import ClusterConfig
 from planebench.components import Audit, ClientLimits
-from planebench.model import ComponentError
+from planebench.model import ComponentError, UsageError
 from planebench.planes import Plane
 from planebench.run.listener import Listener
 from planebench.scenario import ClientLimits as WantedLimits
@@ -31,6 +31,7 @@ def cluster_config(
     return ClusterConfig(
         plane=plane,
         binaries={name: artifact.path for name, artifact in artifacts.items()},
+        versions={name: artifact.version for name, artifact in artifacts.items()},
         flags={name: options.flags for name, options in scenario.components.items()},
         scheduler_limits=_limits(scenario.limits.kube_scheduler),
         scheduler_configuration=_scheduler_configuration(scenario),
@@ -50,16 +51,48 @@ def _limits(wanted: WantedLimits | None) -> ClientLimits | None:
     return ClientLimits(wanted.qps, wanted.burst) if wanted else None
 
 
-async def provide(names: list[str], paths: Mapping[str, Path], listener: Listener) -> dict[str, Artifact]:
-    """The components' binaries, built where they must be; a build ends when this is cancelled."""
+def versions(scenario: Scenario, plane: Plane) -> dict[str, str]:
+    """Project -> version: the scenario's wishes, and what the plane's objects belong to.
+
+    Raises UsageError where these differ.
+    """
+    wanted = dict(scenario.versions)
+    for project, of_plane in plane.versions.items():
+        if wanted.setdefault(project, of_plane) != of_plane:
+            raise UsageError(
+                f"versions.{project}: {wanted[project]} does not go with plane {plane.name}, whose definitions, "
+                f"rights and webhooks are of {of_plane}; copy the plane's folder, give it those of "
+                f"{wanted[project]} and its `versions`, and name it as the scenario's plane (docs/versions.md)"
+            )
+    return wanted
+
+
+async def provide(
+    names: list[str],
+    paths: Mapping[str, Path],
+    listener: Listener,
+    *,
+    versions: Mapping[str, str] | None = None,
+    sources: Sources | None = None,
+) -> dict[str, Artifact]:
+    """The components' binaries, pulled or built where they must be; that ends when this is cancelled."""
     stop = threading.Event()
+    loop = asyncio.get_running_loop()
 
     def tell(progress: BuildProgress) -> None:
         if stop.is_set():
             raise ComponentError("the build was interrupted")
         listener.building(progress)
 
-    building = asyncio.create_task(asyncio.to_thread(binaries.resolve, names, overrides=paths, on_progress=tell))
+    def note(text: str) -> None:
+        loop.call_soon_threadsafe(listener.status, text)
+
+    def resolve() -> dict[str, Artifact]:
+        return binaries.resolve(
+            names, overrides=paths, versions=versions, sources=sources, on_progress=tell, on_note=note
+        )
+
+    building = asyncio.create_task(asyncio.to_thread(resolve))
     try:
         return await asyncio.shield(building)
     except asyncio.CancelledError:

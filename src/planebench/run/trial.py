@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from planebench import __version__, units
-from planebench.binaries import Artifact
+from planebench.binaries import Artifact, Sources
 from planebench.cluster import named
 from planebench.cluster.local import LocalCluster, component_names
 from planebench.cluster.named import NamedCluster
@@ -36,7 +36,7 @@ from planebench.results.document import Status
 from planebench.run import environment, leftovers
 from planebench.run.lifecycle import START, Lifecycle
 from planebench.run.listener import Listener, Silent
-from planebench.run.provision import cluster_config, provide
+from planebench.run.provision import cluster_config, provide, versions
 from planebench.run.record import Recorder
 from planebench.scenario import Scenario
 from planebench.slis.catalog import check as check_slos
@@ -55,6 +55,8 @@ class RunOptions:
     """None: the scenario's own."""
     components: Mapping[str, Path] = field(default_factory=dict)
     """Component -> a binary of one's own."""
+    sources: Sources = field(default_factory=Sources)
+    """Where the other components may come from."""
     timeout_s: float | None = None
     """None: the scenario's own."""
     keep_up: str | None = None
@@ -112,13 +114,25 @@ async def run(
     started = datetime.now(UTC)
     folder = RunFolder.create(out)
     try:
-        artifacts = on.artifacts if on else await provide(component_names(plane), options.components, listener)
+        artifacts = on.artifacts if on else await _provide(scenario, plane, options, listener)
     except BaseException:
         shutil.rmtree(folder.path, ignore_errors=True)  # nothing was started
         raise
     trial = _Trial(scenario, plane, options, folder, artifacts, started, listener, on)
     await trial.run()
     return folder
+
+
+async def _provide(
+    scenario: Scenario, plane: Plane, options: RunOptions, listener: Listener
+) -> dict[str, Artifact]:
+    return await provide(
+        component_names(plane),
+        options.components,
+        listener,
+        versions=versions(scenario, plane),
+        sources=options.sources,
+    )
 
 
 class _Trial:

@@ -35,6 +35,7 @@ from planebench.scenario.values import (
     SecondsOrNone,
     Share,
     SLOBound,
+    Version,
     shorten,
 )
 
@@ -483,6 +484,9 @@ class Scenario(_Part):
     """The stages and their load."""
     limits: Limits = Limits()
     """Client limits of components."""
+    versions: Mapping[Annotated[str, Field(max_length=100)], Version] = Field(default_factory=dict)
+    """Versions of components, by project: kubernetes, etcd, kwok, and those of the plane. What is left out is as
+    planebench pins it, see docs/versions.md."""
     components: Mapping[Annotated[str, Field(max_length=100)], ComponentOptions] = Field(default_factory=dict)
     """Options of components: etcd, kube-apiserver, kube-scheduler, kube-controller-manager, kwok, and those of the
     plane."""

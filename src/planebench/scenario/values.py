@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from planebench import units
+from planebench.versions import VERSION_PATTERN, parse_version
 
 MAX_DURATION_S = 7 * 24 * 3600.0
 MAX_RATE_PER_S = 100_000.0
@@ -79,6 +80,12 @@ def _node_count(value: Any) -> int | float:
     if (share := _share(value)) <= 0:
         raise ValueError("must be more than 0%")
     return share
+
+
+def _version(value: Any) -> str:
+    if not isinstance(value, str):  # YAML takes 1.35 for a number
+        raise _unexpected("a whole version, for instance 1.35.4", value)
+    return parse_version(value).removeprefix("v")
 
 
 def _quantity(value: Any) -> str:
@@ -188,6 +195,20 @@ Quantity = Annotated[
     ),
 ]
 """A Kubernetes quantity as text, checked."""
+
+Version = Annotated[
+    str,
+    BeforeValidator(_version),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": VERSION_PATTERN,
+            "description": "A whole version.",
+            "examples": ["1.35.4"],
+        }
+    ),
+]
+"""A version as text, without a leading ``v``."""
 
 FlagValue = Annotated[
     str,
