@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -35,7 +36,7 @@ def origin(due_ms: float, sent_ms: float, received_ms: float, done_ms: float, re
     return Origin(round(due_ms * MS), round(sent_ms * MS), first)
 
 
-def told(parts: tuple[Part, ...]) -> list[tuple[str, str, float]]:
+def told(parts: tuple[Part, ...]) -> list[tuple[str, str, Any]]:
     return [(part.component, part.step, (part.end_ns - part.start_ns) / MS) for part in parts]
 
 
@@ -192,16 +193,16 @@ def test_pods_whose_name_the_server_chose_are_found_by_their_owner(tmp_path: Pat
     run = machines()
     log = AuditLog()
     controller = "system:serviceaccount:kubevirt:kubevirt-controller"
-    vmi = {"group": "kubevirt.io"}
+    group = "kubevirt.io"
     prefix = f"{audit_id(RUN_ID)}-creation"
     uid = next(item["uid"] for item in run.objects if item["name"] == "instance-0")
     run.requests[0]["name"] = run.objects[0]["name"] = "vmi-000000"
     resource = "virtualmachineinstances"
-    log.add(10.001, 10.01, LOAD, "create", resource, "vmi-000000", code=201, audit=f"{prefix}-0", **vmi)
+    log.add(10.001, 10.01, LOAD, "create", resource, "vmi-000000", code=201, audit=f"{prefix}-0", group=group)
     log.add(10.1, 10.11, controller, "create", "pods", owner=uid, code=201)
     log.add(10.14, 10.15, SCHEDULER, "create", "pods", "virt-launcher-0", subresource="binding", code=201)
-    log.add(10.3, 10.31, controller, "update", resource, "vmi-000000", **vmi)
-    log.add(10.32, 10.33, controller, "update", resource, "vmi-000000", code=409, **vmi)
+    log.add(10.3, 10.31, controller, "update", resource, "vmi-000000", group=group)
+    log.add(10.32, 10.33, controller, "update", resource, "vmi-000000", code=409, group=group)
     log.write(run.write(tmp_path / "run"))
     trace = slis.evaluate(tmp_path / "run").trace
     assert trace is not None

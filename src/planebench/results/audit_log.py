@@ -94,8 +94,8 @@ class _Event(msgspec.Struct, gc=False, rename="camel"):
 
 
 def convert(raw: Path, *, keep: bool = False) -> None:
-    """Write ``raw/audit.parquet`` from ``raw/audit``; nothing where there is no log, or the run ended before its clock
-    was read: nothing was measured then.
+    """Write ``raw/audit.parquet`` from ``raw/audit``; nothing where there is no log, or the run ended before its
+    clock was read, and so before anything was measured.
 
     Args:
         keep: leave the log in place, for it may still be written.
