@@ -101,9 +101,9 @@ def _known_to(version: str, stage: Manifest) -> Manifest:
     say.
     """
     found = numbers(version)
-    spec = stage["spec"]
-    if found is None or found >= (0, 8, 0) or "steps" not in spec:
+    if found is None or found >= (0, 8, 0) or "steps" not in stage["spec"]:
         return stage
+    spec = stage["spec"]
     steps = spec["steps"]
     if all(set(step) == {"patch"} for step in steps):
         following: Manifest = {"patches": [step["patch"] for step in steps]}
