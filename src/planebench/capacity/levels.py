@@ -61,7 +61,10 @@ def at(scenario: Scenario, plan: Plan, level: float) -> Scenario:
         case Load.OBJECTS:
             count = int(level)
         case Load.NODES:
-            changed = with_nodes(changed, int(level))
+            try:
+                changed = with_nodes(changed, int(level))
+            except UsageError as error:
+                raise UsageError(f"--from, --to: {str(error).removeprefix('--nodes ')}") from None
     workload = scenario.workload.model_copy(update={"count": count})
     changed = changed.model_copy(update={"workload": workload, "seed": plan.seed})
     # A copy is not checked: a document is.

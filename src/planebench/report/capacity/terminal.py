@@ -141,7 +141,8 @@ def plot(found: Curve) -> Iterator[str]:
         yield f"{label:>8} |{''.join(grid[number]).rstrip()}"
     yield f"{'':>8} +{'-' * (_COLUMNS + 1)}"
     yield f"{'':>8}  0{f'{most:,.0f}/s':>{_COLUMNS}}"
-    yield f"{'':>10}p99 from due to up (log), by goodput; {_legend(points, found)}"
+    yield f"{'':>10}p99 from due to up (logarithmic), by goodput"
+    yield f"{'':>10}{_legend(points, found)}"
 
 
 def _sign(point: Point) -> str:

@@ -9,6 +9,8 @@ from planebench.capacity.search import show
 from planebench.model import Judgement, Role
 from planebench.report import figures
 
+_NOTHING = 1e-6
+"""No parameter that can be told from none by a few steps."""
 _WHOSE = {
     "harness": "the harness, not the control plane, ends here",
     "simulator": "the simulator, not the control plane, ends here",
@@ -105,6 +107,8 @@ def interval(found: Interval) -> str:
 def _number(value: float | None) -> str:
     if value is None:
         return "without end"
+    if abs(value) < _NOTHING:
+        return "0"
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 

@@ -1,0 +1,87 @@
+"""What a search says: golden files, and the words for every ending."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import made_searches
+import pytest
+from golden import assert_golden
+from rich.console import Console
+
+from planebench.capacity import Capacity
+from planebench.model import Judgement
+from planebench.report.capacity import json as report_json
+from planebench.report.capacity import terminal, words
+from planebench.report.capacity.curve import curve
+
+
+def text(found: Capacity, width: int) -> str:
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(terminal.render(found))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_search_on_the_terminal(tmp_path: Path, width: int) -> None:
+    found = made_searches.searched(tmp_path / "search", made_searches.threshold()).capacity
+    shown = text(found, width)
+    assert all(len(line) <= width for line in shown.splitlines())
+    assert_golden(f"capacity-{width}.txt", shown)
+
+
+def harness(number: int, level: float) -> object:
+    verdict = Judgement.PASS if level < 50 else Judgement.INCONCLUSIVE
+    return made_searches.step(
+        number, level, verdict, ended_by="harness", reason="not so: the load engine had a core to spare (95%)"
+    )
+
+
+def test_where_the_harness_ends_it_is_said_plainly(tmp_path: Path) -> None:
+    found = made_searches.searched(tmp_path / "search", harness).capacity  # type: ignore[arg-type]
+    said = words.verdict(found)
+    assert "45/s hold; 67.5/s cannot be judged: the harness, not the control plane, ends here" in said
+    assert "the load engine had a core to spare (95%)" in said
+
+
+@pytest.mark.parametrize(
+    ("served", "said"),
+    [
+        (5.0, "not even the first level holds: begin lower than 20/s (--from)"),
+        (1000.0, "even the highest level holds: the capacity is 500/s or more (--to)"),
+    ],
+)
+def test_thresholds_out_of_range_are_said(tmp_path: Path, served: float, said: str) -> None:
+    found = made_searches.searched(tmp_path / "search", made_searches.threshold(served)).capacity
+    assert said in words.verdict(found)
+    assert said in " ".join(text(found, 200).split())
+
+
+def test_a_search_that_goes_on_says_so(tmp_path: Path) -> None:
+    found = made_searches.searched(tmp_path / "search", made_searches.threshold(), steps=2).capacity
+    assert "2 steps so far; the same command goes on with it" in text(found, 200)
+
+
+def test_the_curve_has_one_knee(tmp_path: Path) -> None:
+    found = made_searches.searched(tmp_path / "search", made_searches.threshold()).capacity
+    drawn = curve(found)
+    assert found.outcome is not None
+    assert [point.level for point in drawn.points if point.knee] == [found.outcome.capacity]
+    assert drawn.bound_s == 1.0
+    assert [point.level for point in drawn.points] == sorted(step.level for step in found.steps)
+
+
+def test_an_extrapolation_is_warned_of(tmp_path: Path) -> None:
+    found = made_searches.searched(tmp_path / "search", made_searches.threshold()).capacity
+    assert found.law is not None
+    lines = list(words.law(found.law))
+    assert any(line.startswith("WARNING: nothing beyond") for line in lines)
+    assert sum("extrapolated" in line for line in lines) == 3
+
+
+def test_json_is_the_document(tmp_path: Path) -> None:
+    found = made_searches.searched(tmp_path / "search", made_searches.threshold()).capacity
+    assert Capacity.model_validate(json.loads(report_json.render(found))) == found
