@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import made_searches
@@ -13,8 +14,8 @@ from rich.console import Console
 
 from planebench.capacity import Capacity
 from planebench.model import Judgement
+from planebench.report.capacity import html, terminal, words
 from planebench.report.capacity import json as report_json
-from planebench.report.capacity import terminal, words
 from planebench.report.capacity.curve import curve
 
 
@@ -85,3 +86,18 @@ def test_an_extrapolation_is_warned_of(tmp_path: Path) -> None:
 def test_json_is_the_document(tmp_path: Path) -> None:
     found = made_searches.searched(tmp_path / "search", made_searches.threshold()).capacity
     assert Capacity.model_validate(json.loads(report_json.render(found))) == found
+
+
+def test_the_page_is_whole_and_asks_nobody(tmp_path: Path) -> None:
+    found = made_searches.searched(tmp_path / "search", made_searches.threshold()).capacity
+    page = html.render(found)
+    assert words.verdict(found)[1:] in page
+    assert page.count('class="chart"') == 2
+    for element in ("chart-curve", "chart-law"):
+        assert f'id="{element}"' in page
+    assert "WARNING: nothing beyond" in page
+    own, _, _ = page.partition("<script>")  # Bokeh's script follows
+    assert not re.search(r'(?:src|href)="(?:https?:)?//', own)
+    short = html.render(made_searches.searched(tmp_path / "short", made_searches.threshold(5)).capacity)
+    assert 'class="chart"' not in short
+    assert "No projection: it takes 5 steps, there are 1." in short

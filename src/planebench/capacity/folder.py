@@ -3,6 +3,7 @@
 =====================  ==========================================================================
 ``capacity.json``      plan, steps and outcome; rewritten at every change
 ``scenario.yaml``      the scenario whose load is raised
+``capacity.html``      the result as a page
 ``steps/NNN/``         a run folder for each step
 ``steps/.cut-off/``    what steps left that were cut off and are run again
 ``logs/``              the control plane's logs, where steps share one

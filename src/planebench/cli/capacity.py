@@ -17,8 +17,10 @@ from planebench.cli.console import errors, output
 from planebench.cli.display import Display
 from planebench.cli.options import Assignments, ComponentPaths, NodeCount, component_paths, pairs, seconds
 from planebench.model import ExitCode, UsageError
+from planebench.results.folder import write_text
 
 DEFAULT = "capacity-pods"
+PAGE = "capacity.html"
 _RANGES = {Load.RATE: ("20/s", "500/s"), Load.OBJECTS: ("100", "5000"), Load.NODES: ("10", "1000")}
 """From and to."""
 _DIGITS = 9
@@ -81,7 +83,7 @@ def capacity(
     input, 3 a level could not be judged, 4 a step broke, 130 interrupted (the same command with --out goes on).
     """
     from planebench import run as runs  # half a second that other commands save
-    from planebench.report.capacity import json, terminal
+    from planebench.report.capacity import html, json, terminal
     from planebench.run.capacity import SearchOptions
 
     wanted = scenarios.load(scenario_name, pairs(settings, "--set"))
@@ -109,11 +111,13 @@ def capacity(
             on_step=lambda step: display.status(_told(step, plan)),
         )
         runs.run_interruptibly(runs.search_capacity(wanted, folder, options, display))
+    if folder.capacity.outcome is not None:
+        write_text(place / PAGE, html.render(folder.capacity))
     if as_json:
         print(json.render(folder.capacity))  # plain, for programs
     else:
         output.print(terminal.render(folder.capacity))
-        output.print(f"Folder: {place}", highlight=False, soft_wrap=True)
+        output.print(f"Folder: {place}, the page {place / PAGE}", highlight=False, soft_wrap=True)
     raise typer.Exit(_exit_code(folder.capacity))
 
 
