@@ -12,16 +12,18 @@ from bokeh.resources import Resources
 from planebench.capacity.document import Capacity, ScalabilityLaw
 from planebench.capacity.usl import throughput
 from planebench.model import Judgement
+from planebench.report import figures
 from planebench.report.capacity import words
 from planebench.report.capacity.curve import Curve, Point, curve
 from planebench.report.html.charts import Chart
-from planebench.report.html.charts.plot import between, chart, new_figure, numbers, themed
+from planebench.report.html.charts.plot import between, chart, fixed, new_figure, numbers, themed
 from planebench.report.html.template import asset, environment
 
 _BOKEH: Final = Resources(mode="absolute", components=["bokeh"])
 _AHEAD: Final = 2.0
 """The law is drawn to so many times the largest concurrency that was measured."""
 _HEIGHT: Final = 300
+_TICKS_S: Final = tuple(digit * 10.0**power for power in range(-3, 3) for digit in (1, 3))
 
 
 def render(found: Capacity) -> str:
@@ -68,6 +70,7 @@ def _curve(found: Curve) -> Chart | None:
         y_axis_type="log",
     )
     numbers(plot.xaxis[0], most, about=6)
+    fixed(plot.yaxis[0], {seconds: figures.bound(seconds, "s") for seconds in _TICKS_S})
     x = [point.goodput_per_s for point in points]
     themed(plot.line(x, [point.p50_s or 0.0 for point in points], line_width=1.5).glyph, line_color="--series-2")
     themed(plot.line(x, [point.p99_s or 0.0 for point in points], line_width=1.5).glyph, line_color="--series-1")
