@@ -56,8 +56,16 @@ def test_the_built_in_scenarios_have_the_sizes_that_they_are_known_for() -> None
     }
     assert sizes == {
         "capacity-pods": ("core", 50, 400),
+        "controllers": ("core", 10, 40),
         "kubevirt-density": ("kubevirt", 100, 1000),
+        "kubevirt-density-raised": ("kubevirt", 100, 1000),
+        "node-health": ("core", 10, 10),
         "pod-density": ("core", 100, 1000),
+        "pod-density-raised": ("core", 100, 1000),
+        "scheduling-binpack": ("core", 20, 200),
+        "scheduling-constraints": ("core", 30, 100),
+        "scheduling-preemption": ("core", 10, 100),
+        "scheduling-spread": ("core", 20, 200),
         "smoke": ("core", 10, 20),
     }
 

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planebench.stats import Sample, least_n, most_within, rank, rate_between, spread
+from planebench.stats import (
+    Sample,
+    evenness,
+    least_n,
+    most_within,
+    placed_at_random,
+    rank,
+    rate_between,
+    spread,
+    unevenness,
+)
 
 numbers = st.floats(-1e6, 1e6, allow_nan=False)
 
@@ -121,3 +131,50 @@ def test_the_random_base_line_is_what_random_placement_gives() -> None:
     assert np.mean([item.cv for item in found if item]) == pytest.approx(math.sqrt(49 / 1000), rel=0.03)
     assert found[0] is not None
     assert found[0].random_cv == math.sqrt(49 / 1000)
+
+
+# --- evenness ------------------------------------------------------------------------------------------------
+
+
+def test_evenness_of_known_amounts() -> None:
+    even = evenness([1, 2, 3, 4])
+    assert even is not None
+    assert (even.mean, even.smallest, even.largest) == (2.5, 1, 4)
+    assert even.sd == pytest.approx(math.sqrt(1.25))
+    assert even.cv == pytest.approx(math.sqrt(1.25) / 2.5)
+    assert even.gini == pytest.approx(0.25)
+    assert even.jain == pytest.approx(100 / (4 * 30))
+    assert evenness([]) is None
+    assert evenness([0, 0]) is None
+
+
+def test_evenness_at_its_ends() -> None:
+    all_on_one = evenness([0, 0, 0, 8])
+    assert all_on_one is not None
+    assert (all_on_one.gini, all_on_one.jain) == (pytest.approx(0.75), pytest.approx(0.25))
+    same = evenness([7, 7, 7])
+    assert same is not None
+    assert (same.cv, same.gini, same.jain) == (0, pytest.approx(0), pytest.approx(1))
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=50).filter(lambda amounts: sum(amounts) > 1e-3))
+def test_evenness_is_within_bounds_and_knows_no_order_or_scale(amounts: list[float]) -> None:
+    even = evenness(amounts)
+    assert even is not None
+    assert 0 <= even.gini <= 1 - 1 / len(amounts) + 1e-9
+    assert 1 / len(amounts) - 1e-9 <= even.jain <= 1
+    assert even.jain == pytest.approx(1 / (1 + even.cv**2), rel=1e-6)
+    pairs = sum(abs(a - b) for a in amounts for b in amounts)
+    assert even.gini == pytest.approx(pairs / (2 * len(amounts) * sum(amounts)), abs=1e-6)
+    scaled = evenness([3 * amount for amount in reversed(amounts)])
+    assert scaled is not None
+    assert (scaled.cv, scaled.gini) == (pytest.approx(even.cv), pytest.approx(even.gini, abs=1e-9))
+
+
+def test_random_placement_is_multinomial() -> None:
+    drawn = placed_at_random([(400, np.arange(20), np.ones(20))], 25, 2000, seed=1)
+    assert (drawn.sum(axis=1) == 400).all()
+    assert not drawn[:, 20:].any(), "places that are not allowed stay empty"
+    cv, _, _ = unevenness(drawn[:, :20])
+    assert math.sqrt((cv**2).mean()) == pytest.approx(math.sqrt(19 / 400), rel=0.02)
+    assert (placed_at_random([(400, np.arange(20), np.ones(20))], 25, 2000, seed=1) == drawn).all()

@@ -9,6 +9,16 @@ from planebench.results.document import Row, SLOResult, Unit
 
 _ALONE = ("management.transition", "management.change")
 """Indicators that exist in parts only: the parts are what is shown."""
+_OF_THE_PLACEMENT = (
+    "scheduling.distribution_gini",
+    "scheduling.cpu_cv",
+    "scheduling.memory_cv",
+    "scheduling.zone_skew",
+    "scheduling.packing",
+    "scheduling.stranded_cpu",
+    "scheduling.stranded_memory",
+    "scheduling.violations",
+)
 
 
 def duration(seconds: float) -> str:
@@ -111,7 +121,9 @@ def found(slo: SLOResult) -> str:
 
 def is_step(row: Row) -> bool:
     """Whether a row stands in a summary: parts of a whole that is shown do not, nor do milestones that always come
-    together."""
+    together, nor what the section of the placement tells."""
+    if row.sli in _OF_THE_PLACEMENT:
+        return False
     if row.sli.startswith("management.transition."):
         return bool(row.max or row.missing)
     return not row.part_of or (row.part_of in _ALONE and row.sli.count(".") == 2)

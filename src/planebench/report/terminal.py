@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from planebench.model import Judgement, Role
-from planebench.report import attribution, components, figures
+from planebench.report import attribution, components, figures, placement
 from planebench.results.document import Component, Finding, Result, Row, SLOResult
 
 _WIDE = 110
@@ -40,6 +40,7 @@ class _Report:
         yield _components(result.components, wide=wide)
         yield from _section("At first sight", components.brief(result.components))
         yield from _notes(result, wide=wide)
+        yield from _section("Placement", placement.lines(result.distribution))
         yield from _section("Whose cost", attribution.cost_lines(result.cost))
         yield from _section("Where the time went", attribution.trace_lines(result.trace))
         yield from _section("Profiles", attribution.profile_lines(result.profiles))
@@ -73,6 +74,7 @@ def _header(result: Result) -> Iterator[Text]:
         f"{counts.up:,} up",
         f"{counts.deleted:,} deleted",
         f"{counts.failed:,} failed",
+        *([f"{counts.unschedulable:,} not to be scheduled"] if counts.unschedulable else []),
         "leftovers unknown" if counts.leftovers is None else f"{counts.leftovers:,} left over",
     ]
     yield Text(", ".join(parts))

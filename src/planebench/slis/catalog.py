@@ -225,8 +225,7 @@ _DEFINITIONS: Final = (
         "CPU stranded",
         "share",
         Stage.SCHEDULING,
-        "CPU that is free on nodes where not even the workload's smallest pod fits any more, of all allocatable "
-        "CPU",
+        "free CPU on nodes where not even the workload's smallest pod fits any more, of all allocatable CPU",
         f"{RECEIPTS}, {MANIFESTS}",
         single=True,
     ),
@@ -235,8 +234,7 @@ _DEFINITIONS: Final = (
         "memory stranded",
         "share",
         Stage.SCHEDULING,
-        "memory that is free on nodes where not even the workload's smallest pod fits any more, of all "
-        "allocatable memory",
+        "free memory on nodes where not even the workload's smallest pod fits any more, of all allocatable memory",
         f"{RECEIPTS}, {MANIFESTS}",
         single=True,
     ),

@@ -17,6 +17,7 @@ from planebench.stats import Values
 def indicators(seen: Observations) -> Iterator[Indicator]:
     """``cleanup.*``; of objects that have existed, for what never was cannot be deleted."""
     requests = seen.of_stage(Stage.CLEANUP, "delete")
+    requests = requests.filter(~seen.gone(requests))  # preempted, evicted: there is nothing to delete
     if requests.height:
         yield from by_resource(CATALOG["cleanup.response"], requests)
         yield from _deletions(seen, requests)

@@ -43,6 +43,7 @@ def indicators(seen: Observations) -> Iterator[Indicator]:
         ],
     )
     reads = requests.filter(pl.col("verb") == "get")
+    reads = reads.filter(~seen.gone(reads))
     if reads.height:
         yield responses(CATALOG["monitoring.read"], reads, measured_in=Stage.MONITORING)
     writes = requests.filter(pl.col("verb") == "patch")

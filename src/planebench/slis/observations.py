@@ -149,6 +149,26 @@ class Observations:
         joined = pl.DataFrame({"object": objects}).join(times, on="object", how="left", maintain_order="left")
         return joined["t_s"].fill_null(NEVER).to_numpy().astype(np.float64)
 
+    def gone(self, requests: pl.DataFrame) -> pl.Series:
+        """Whether each request's object had been seen to end before it was due, and before any was to be deleted:
+        preempted or evicted. Such a request asks in vain."""
+        cleanup = self.run.span_ns(Stage.CLEANUP)
+        before_ns = cleanup[0] if cleanup else self.run.end_ns
+        ends = [
+            self._of(made.workload.tracked, DELETED).filter(pl.col("index").is_in(made.index.implode()))
+            for made in self.created
+        ]
+        if not ends:
+            return pl.Series("gone", [False] * requests.height, dtype=pl.Boolean)
+        first = (
+            pl.concat(ends)
+            .filter(pl.col("t_ns") < before_ns)
+            .group_by("index")
+            .agg(pl.col("t_ns").min().alias("end_ns"))
+        )
+        joined = requests.join(first, on="index", how="left", maintain_order="left")
+        return (joined["end_ns"] < joined["due_ns"]).fill_null(value=False).rename("gone")
+
     def of_stage(self, stage: Stage, verb: str | None = None) -> pl.DataFrame:
         """The stage's requests."""
         chosen = self.requests.filter(pl.col("stage") == stage)
