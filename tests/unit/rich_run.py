@@ -45,6 +45,7 @@ def write(path: Path, count: int = 100, *, broken: bool = False) -> Path:
             used[process] += cores * busy * (1 + 0.5 * math.sin(second / 3 + len(process)))
             run.sample(second, process, component, role, round(used[process], 3), (mib + second // 4) << 20)
     run.gap("pods", 12.0, 12.004)
+    run.health["watches"] = {"pods": {"events": 4 * count, "read_delay_ms": {"p50": 0.07, "p99": 2.3593}}}
     for number in range(6):
         at_s = 9.5 + number * (end_s - 9.5) / 5
         run.scrape(at_s, "kube-apiserver", "kube-apiserver", _api_server(number * count))
