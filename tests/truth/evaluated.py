@@ -110,8 +110,11 @@ async def evaluate(folder: Path, overrides: Mapping[str, str], listener: Silent)
 
 
 async def undisturbed(evaluate_into: Callable[[Path], Awaitable[T]], folder: Path) -> T:
-    """What a run finds, in a folder of its own. Where its certificate says that others were on the machine, it is
-    measured anew, at most twice, and the least disturbed run counts: chosen by the disturbance, whatever it found."""
+    """What a run finds, in a folder of its own.
+
+    Where its certificate says that others were on the machine, it is measured anew, at most twice, and the least
+    disturbed run counts: chosen by the disturbance, whatever it found.
+    """
     found: list[T] = []
     while not found or (len(found) < ATTEMPTS and found[-1].evaluated.disturbed > verdict.MOST_OUTSIDE):
         found.append(await evaluate_into(folder / f"attempt-{len(found) + 1}"))
