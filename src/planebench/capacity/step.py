@@ -246,11 +246,11 @@ class _Course:
     @classmethod
     def of(cls, seen: Observations) -> _Course | None:
         """None: there are too few objects."""
-        if not seen.created:
+        if not seen.expected:
             return None
-        index = pl.concat([made.index for made in seen.created])
-        due_s = np.concatenate([made.due_s for made in seen.created])
-        up_s = np.concatenate([_up_s(seen, made) for made in seen.created])
+        index = pl.concat([made.index for made in seen.expected])
+        due_s = np.concatenate([made.due_s for made in seen.expected])
+        up_s = np.concatenate([_up_s(seen, made) for made in seen.expected])
         order = np.argsort(due_s, kind="stable")
         if len(order) < _LEAST_OBJECTS:
             return None
@@ -307,7 +307,7 @@ class _Course:
 
     def _waiting(self, offered_per_s: float) -> list[Waiting]:
         ways: dict[str, tuple[str, str, Role, list[Values], list[Values]]] = {}
-        for made in self._seen.created:
+        for made in self._seen.expected:
             before = made.due_s
             for name, title, component, role, reached in self._way(made):
                 _, _, _, arrivals, departures = ways.setdefault(name, (title, component, role, [], []))
@@ -336,6 +336,7 @@ class _Course:
     def _way(self, made: Created) -> list[tuple[str, str, str, Role, Values]]:
         """What an object goes through until it is up: name, title, whose work it is, and when it was done."""
         seen, workload = self._seen, made.workload
+        controller = seen.plane.name if seen.plane.processes else "kube-controller-manager"
         requests = seen.of_stage(Stage.CREATION, "create").filter(pl.col("done_ns") >= 0)
         done = requests.unique("index", keep="first").select("index", t_s=pl.col("done_ns") / 1e9)
         way = [
@@ -343,9 +344,9 @@ class _Course:
         ]
         bound = workload.bound
         if bound.watch != workload.tracked:
-            pods_s = seen.reached_s(made.index, bound.watch, ADDED)
-            way.append(("object", "its pod to be made", seen.plane.name, Role.SUBJECT, pods_s))
-        bound_s = seen.reached_s(made.index, bound.watch, bound.milestone)
+            pods_s = seen.reached_s(made.index, bound.watch, ADDED, made.count(bound.watch))
+            way.append(("object", "its pod to be made", controller, Role.SUBJECT, pods_s))
+        bound_s = seen.reached_s(made.index, bound.watch, bound.milestone, made.count(bound.watch))
         way.append(("binding", "a node", "kube-scheduler", Role.SUBJECT, bound_s))
         up = next(
             rule for rule in seen.plane.watches[workload.up.watch].milestones if rule.name == workload.up.milestone
@@ -387,4 +388,5 @@ def _warm_up(due_s: Values, up_s: Values) -> WarmUp:
 
 
 def _up_s(seen: Observations, made: Created) -> Values:
-    return seen.reached_s(made.index, made.workload.up.watch, made.workload.up.milestone)
+    up = made.workload.up
+    return seen.reached_s(made.index, up.watch, up.milestone, made.count(up.watch))

@@ -141,9 +141,8 @@ class _Search:
         wanted = {node["metadata"]["name"] for node in simulated.manifests(scenario.nodes, plane)}
         limit_s = scenario.timeouts.nodes
         async with Client(cluster.admin) as client:
-            async with asyncio.TaskGroup() as group:
-                for name in await _node_names(client) - wanted:
-                    group.create_task(client.delete(f"/api/v1/nodes/{name}"))
+            superfluous = await _node_names(client) - wanted
+            await asyncio.gather(*(client.delete(f"/api/v1/nodes/{name}") for name in superfluous))
             try:
                 async with asyncio.timeout(limit_s):
                     while await _node_names(client) - wanted:  # noqa: ASYNC110 (no event to wait for)
