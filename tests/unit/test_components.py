@@ -291,3 +291,18 @@ def test_the_layout_has_kubeadm_s_names() -> None:
     assert LAYOUT.ca == LAYOUT.certificate("ca")
     assert str(LAYOUT.kubeconfig("admin")) == "/c/kubeconfigs/admin.conf"
     assert str(LAYOUT.etcd_data) == "/c/etcd"
+
+
+def test_a_scheduler_configuration_is_completed() -> None:
+    given = {"profiles": [{"schedulerName": "default-scheduler"}], "clientConnection": {"contentType": "x"}}
+    spec = KubeScheduler(LAYOUT, 10259, OBSERVER, ClientLimits(7, 9), {}, given).spec()
+    (text,) = spec.files.values()
+    written = json.loads(text)
+    assert written["profiles"] == given["profiles"]
+    assert written["kind"] == "KubeSchedulerConfiguration"
+    connection = written["clientConnection"]
+    assert (connection["contentType"], connection["qps"], connection["burst"]) == ("x", 7, 9)
+    assert "scheduler" in connection["kubeconfig"]
+    assert any("profiles" in line and "as the scenario says" in line for line in spec.deviations)
+    with pytest.raises(UsageError, match="a configuration and the flag config exclude each other"):
+        KubeScheduler(LAYOUT, 10259, OBSERVER, None, {"config": "f"}, given).spec()

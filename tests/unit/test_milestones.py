@@ -239,3 +239,38 @@ def test_counts_are_those_of_a_naive_reducer(events: list[tuple[str, str, bool, 
         assert reducer.holding["added"] == len(reducer.alive) == len(alive)
     for name, count in reducer.reached.items():
         assert count == len({number for number, milestone in reached if milestone == name})
+
+
+# --- lists and numbers -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "holds"),
+    [([{"a": 1}, {"a": 2}], True), ([{"a": 1}], False), (2, True), (1.5, False), (None, False), ("abc", False)],
+)
+def test_at_least(value: Any, holds: bool) -> None:
+    rule = MilestoneRule("enough", "endpoints", at_least=2)
+    assert reached_by(rule, {"endpoints": value}) is holds
+
+
+@pytest.mark.parametrize(
+    ("taints", "holds"),
+    [
+        ([{"key": "a", "effect": "NoExecute"}], True),
+        ([{"key": "b", "effect": "NoExecute"}, {"key": "a", "effect": "NoExecute", "timeAdded": "x"}], True),
+        ([{"key": "a", "effect": "NoSchedule"}, {"key": "b", "effect": "NoExecute"}], False),
+        ([], False),
+        (None, False),
+        ("a", False),
+        ([1, "a"], False),
+    ],
+)
+def test_contains(taints: Any, holds: bool) -> None:
+    rule = MilestoneRule("tainted", "spec.taints", contains=(("key", "a"), ("effect", "NoExecute")))
+    assert reached_by(rule, {"spec": {"taints": taints}}) is holds
+
+
+def reached_by(rule: MilestoneRule, content: dict[str, Any]) -> bool:
+    reducer = Reducer(WatchSpec("x", Resource("", "v1", "xs", "X"), (rule,)))
+    data = {"metadata": {"uid": "u", "resourceVersion": "1", "name": "x"}, **content}
+    return rule.name in reducer.seen(msgspec.convert(data, reducer.object_type)).milestones

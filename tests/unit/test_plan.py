@@ -410,3 +410,92 @@ def test_fifty_thousand_operations_are_columns_not_objects() -> None:
     assert isinstance(operations, Operations)
     assert operations.due_ns.nbytes + operations.templates.nbytes + operations.indices.nbytes == 50_000 * 16
     assert operations[49_999].name == "pod-049999"
+
+
+# --- kinds that differ, companions, further objects, faults ------------------------------------------------------
+
+WEB = """
+apiVersion: planebench.dev/v1
+name: web
+nodes: [{name: a, count: 4}, {name: b, count: 2, taints: [{key: x, effect: NoSchedule}]}]
+settings: {replicas: 2}
+workload:
+  count: 6
+  order: listed
+  objects:
+    - {template: web, share: 50%, patch: {spec: {template: {spec: {priorityClassName: high}}}}}
+    - {template: daemonset, share: 50%}
+setup:
+  - {apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: high, labels: {a: b}}, value: 9}
+faults:
+  - {kind: node-silence, nodes: 50%, for: 5s}
+  - {kind: node-silence, nodes: 9, for: 5s}
+"""
+
+
+def web_planner() -> Planner:
+    parsed = scenario.parse(WEB)
+    return Planner(parsed, load_plane("core", parsed.settings), run_id="run-1")
+
+
+def test_companions_come_and_go_with_their_object() -> None:
+    plan = web_planner()
+    for phase, verb in ((plan.creation(), "POST"), (plan.cleanup(), "DELETE")):
+        assert [operation.index for operation in phase.operations] == [0, 0, 1, 1, 2, 2, 3, 4, 5]
+        first, second = (rendered(phase, operation) for operation in phase.operations[:2])
+        assert first[:2] == (verb, "/apis/apps/v1/namespaces/planebench-0/deployments" + _name(verb))
+        assert second[:2] == (verb, "/api/v1/namespaces/planebench-0/services" + _name(verb))
+        assert phase.operations[0].due_ns == phase.operations[1].due_ns
+    service = rendered(plan.creation(), plan.creation().operations[1])[2]
+    assert service["metadata"]["labels"]["planebench.dev/run"] == "run-1"
+    assert service["spec"]["selector"] == {"planebench.dev/index": "0"}
+
+
+def _name(verb: str) -> str:
+    return "/web-000000" if verb == "DELETE" else ""
+
+
+def test_a_patch_changes_the_template_s_object() -> None:
+    plan = web_planner()
+    deployment = rendered(plan.creation(), plan.creation().operations[0])[2]
+    assert deployment["spec"]["template"]["spec"]["priorityClassName"] == "high"
+    assert deployment["spec"]["replicas"] == 2
+    assert deployment["spec"]["template"]["metadata"]["labels"]["planebench.dev/index"] == "0"
+
+
+def test_children_are_counted() -> None:
+    web, daemonset = web_planner().kinds
+    assert web.children == {"pods": 2}
+    assert daemonset.children == {"pods": 4}, "one on each node that takes them"
+    rollout = web.workload.changes["rollout"].converged
+    assert web.successors(rollout) == 2
+    assert daemonset.successors(daemonset.workload.changes["rollout"].converged) == 4
+
+
+def test_listed_kinds_come_one_after_the_other() -> None:
+    web, daemonset = web_planner().kinds
+    assert (web.indices.tolist(), daemonset.indices.tolist()) == ([0, 1, 2], [3, 4, 5])
+
+
+def test_further_objects_carry_the_run_s_label() -> None:
+    (item,) = web_planner().setup()
+    assert item["metadata"] == {
+        "namespace": "planebench-0",
+        "name": "high",
+        "labels": {"a": "b", "planebench.dev/run": "run-1"},
+    }
+
+
+def test_silent_nodes_are_drawn_by_the_seed() -> None:
+    plan = web_planner()
+    half = plan.silenced(0)
+    assert len(half) == 3
+    assert half == web_planner().silenced(0)
+    assert plan.silenced(1) == tuple(sorted([*(f"a-{n:06d}" for n in range(4)), "b-000000", "b-000001"]))
+
+
+def test_leases_are_watched_where_nodes_fall_silent() -> None:
+    assert "leases" in [watch.name for watch in web_planner().watches()]
+    assert "leases" not in [watch.name for watch in planner().watches()]
+    lists = web_planner().monitoring().templates
+    assert not [template for template in lists if "leases" in template.path]

@@ -285,3 +285,23 @@ def test_the_json_schema_describes_every_field_and_has_defaults_as_written() -> 
             assert "\n" not in field["description"]
     assert schema["$defs"]["Timeouts"]["properties"]["run"]["default"] == "30m"
     assert schema["$defs"]["Monitoring"]["properties"]["reads"]["default"] == "20/s"
+
+
+def test_what_is_to_find_no_node_needs_no_room() -> None:
+    text = (
+        "apiVersion: planebench.dev/v1\nname: a\nnodes: [{count: 1, capacity: {cpu: 1, memory: 1Gi, pods: 5}}]\n"
+        "workload: {count: 10, objects: [{template: pod, share: 50%},"
+        " {template: pod, name: none, share: 50%, expect: unschedulable}]}\n"
+    )
+    assert scenario.warnings(scenario.parse(text), load_plane("core")) == []
+
+
+def test_silent_nodes_as_a_number_or_a_share() -> None:
+    text = "apiVersion: planebench.dev/v1\nname: a\nnodes: [{count: 10}]\n"
+    text += "workload: {count: 1, objects: [{template: pod}]}\n"
+    text += (
+        "faults: [{kind: node-silence, nodes: 25%, for: 5s}, {kind: node-silence, nodes: 30, at: 1s, for: 5s}]\n"
+    )
+    parsed = scenario.parse(text)
+    assert [fault.count(10) for fault in parsed.faults] == [3, 10], "rounded up, and never more than there are"
+    assert scenario.parse(scenario.dump(parsed)) == parsed

@@ -105,6 +105,18 @@ def fault(text: str) -> str:
             "lifecycle: {monitoring: {forms: [half]}}",
             "my.yaml:8: lifecycle.monitoring.forms[0]: expected 'full', ",
         ),
+        ("components: {etcd: {config: {a: b}}}", "components.etcd.config: only kube-scheduler has one here"),
+        ("setup: [{kind: PriorityClass}]", "my.yaml:8: setup: [0] needs apiVersion, kind and metadata.name"),
+        ("faults: [{kind: node-silence, nodes: 0, for: 5s}]", "my.yaml:8: faults[0].nodes: must be at least 1"),
+        ("faults: [{kind: node-silence, nodes: 0%, for: 5s}]", "faults[0].nodes: must be more than 0%"),
+        ("faults: [{kind: node-silence, nodes: x, for: 5s}]", "my.yaml:8: faults[0].nodes: expected a percentage"),
+        (
+            "faults: [{kind: node-silence, nodes: [1], for: 5s}]",
+            "faults[0].nodes: expected a number of nodes or a",
+        ),
+        ("faults: [{kind: node-silence, nodes: 1}]", "my.yaml:8: faults[0].for: is required"),
+        ("faults: [{kind: node-silence, nodes: 1, for: 1h}]", "faults[0].for: takes 1h, but timeouts.run is 30m"),
+        ("faults: [{kind: node-death, nodes: 1, for: 1s}]", "faults[0].kind: expected 'node-silence'"),
         ("name: again", "my.yaml:8: the key 'name' stands twice"),
         ("description: &a x\nseed: *a", "my.yaml:9: aliases (*a) are not read: write the value out"),
         (
