@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,8 @@ COMPONENT = "kwok"
 NODE_SELECTOR = "planebench.dev/pool"
 """It manages the nodes with this label; without the label a node is released and falls silent."""
 POD_CIDR = "10.128.0.0/9"
+_IPS, _IP = re.compile(r"\b(Node|Pod)IPsWith ([^}]*?)\s*}}"), r"list (\1IPWith \2) }}"
+"""The template functions for addresses: lists since 0.8, one address before."""
 NODE_LEASE_S = 40
 """A kubelet's default (nodeLeaseDurationSeconds); renewed at a quarter of it."""
 
@@ -95,10 +98,10 @@ class Kwok:
 
 
 def _known_to(version: str, stage: Manifest) -> Manifest:
-    """A stage as a version of KWOK knows it: ``steps`` came with 0.8, before there was one ``next``.
+    """A stage as a version of KWOK knows it: before 0.8 there was one ``next``, no ``steps``, and one IP address.
 
-    Source: kwok v0.7.0 and v0.8.0, pkg/apis/v1alpha1/stage_types.go. Raises UsageError for what ``next`` cannot
-    say.
+    Source: kwok v0.7.0 and v0.8.0, pkg/apis/v1alpha1/stage_types.go and pkg/kwok/controllers/pod_controller.go.
+    Raises UsageError for what ``next`` cannot say.
     """
     found = numbers(version)
     if found is None or found >= (0, 8, 0) or "steps" not in stage["spec"]:
@@ -106,7 +109,10 @@ def _known_to(version: str, stage: Manifest) -> Manifest:
     spec = stage["spec"]
     steps = spec["steps"]
     if all(set(step) == {"patch"} for step in steps):
-        following: Manifest = {"patches": [step["patch"] for step in steps]}
+        patches = [step["patch"] for step in steps]
+        following: Manifest = {
+            "patches": [{**patch, "template": _IPS.sub(_IP, patch.get("template", ""))} for patch in patches]
+        }
     elif len(steps) == 1 and set(steps[0]) <= {"delete", "event", "finalizers"}:
         following = steps[0]
     else:
