@@ -351,7 +351,7 @@ class _Course:
         up = next(
             rule for rule in seen.plane.watches[workload.up.watch].milestones if rule.name == workload.up.milestone
         )
-        component, role = ("kwok", Role.SIMULATOR) if up.simulated else (seen.plane.name, Role.SUBJECT)
+        component, role = ("kwok", Role.SIMULATOR) if up.simulated else (controller, Role.SUBJECT)
         way.append(("start", "its start", component, role, _up_s(seen, made)))
         return way
 
