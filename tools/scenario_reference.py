@@ -30,6 +30,7 @@ SECTIONS = {
     "Limits": "limits",
     "ClientLimits": "limits.COMPONENT",
     "ComponentOptions": "components.COMPONENT",
+    "NodeSilence": "faults[]",
     "Timeouts": "timeouts",
     "SLO": "slos[]",
 }
@@ -94,7 +95,8 @@ def _type(field: dict[str, Any]) -> str:
         case "integer" | "number":
             low, high = field.get("minimum", field.get("exclusiveMinimum")), field.get("maximum")
             above = "above " if "exclusiveMinimum" in field else ""
-            bounds = "" if low is None else f", {above}{low:,} to {high:,}"
+            upto = "" if high is None else f" to {high:,}"
+            bounds = "" if low is None else f", {above or ('' if upto else 'from ')}{low:,}{upto}"
             return ("whole number" if kind == "integer" else "number") + bounds
         case _:
             return kind.replace("string", "text").replace("integer", "whole number")

@@ -351,8 +351,8 @@ class Lifecycle(_Part):
     creation: Creation = Creation()
     """Creation of all objects."""
     management: Mapping[Name, ChangeLoad] = Field(default_factory=dict)
-    """Changes, by the names that the plane's templates give them, one after the other: all have `patch`, the plane
-    kubevirt has more."""
+    """Changes, by the names that the plane's templates give them, one after the other: `patch` of pods and of all
+    of kubevirt's, `rollout` and `scale` of Deployments; kubevirt has more."""
     monitoring: Monitoring = Monitoring()
     """Looking at the cluster at rest."""
     cleanup: Cleanup = Cleanup()
