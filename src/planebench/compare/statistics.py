@@ -93,23 +93,32 @@ def p_values(a: Logs, b: Logs, *, paired: bool, seed: int) -> Logs:
     drawn where there are more.
     Sources: Mann and Whitney, Ann. Math. Statist. 18 (1947); Wilcoxon, Biometrics Bulletin 1 (1945).
     """
-    test = _signed_ranks if paired else _ranks
-    return np.array([test(a[:, number], b[:, number], seed) for number in range(a.shape[1])], dtype=np.float64)
+    p = np.ones(a.shape[1])
+    tied = _tied_pairs(b - a) if paired else _tied(np.concatenate([a, b]))
+    if not tied.all():
+        p[~tied] = _exact(a[:, ~tied], b[:, ~tied], paired, "exact")
+    for number in np.flatnonzero(tied):
+        if paired and not (b - a)[:, number].any():
+            continue  # no pair differs: there is nothing to rank
+        p[number] = _exact(a[:, number], b[:, number], paired, _permutations(seed))
+    return p
 
 
-def _ranks(a: Logs, b: Logs, seed: int) -> float:
-    tied = len(np.unique(np.concatenate([a, b]))) < len(a) + len(b)
-    method: _Method = _permutations(seed) if tied else "exact"
-    return float(stats.mannwhitneyu(a, b, alternative="two-sided", method=method).pvalue)
+def _exact(a: Logs, b: Logs, paired: bool, method: _Method) -> Logs:
+    if paired:
+        return np.asarray(stats.wilcoxon(b - a, alternative="two-sided", method=method, axis=0).pvalue)
+    return np.asarray(stats.mannwhitneyu(a, b, alternative="two-sided", method=method, axis=0).pvalue)
 
 
-def _signed_ranks(a: Logs, b: Logs, seed: int) -> float:
-    sizes = np.abs(b - a)
-    if not sizes.any():
-        return 1.0
-    tied = len(np.unique(sizes)) < len(sizes) or not sizes.all()
-    method: _Method = _permutations(seed) if tied else "exact"
-    return float(stats.wilcoxon(b - a, alternative="two-sided", method=method).pvalue)
+def _tied(values: Logs) -> NDArray[np.bool_]:
+    """By figure, whether two values are the same."""
+    ascending = np.sort(values, axis=0)
+    return np.asarray(np.any(ascending[1:] == ascending[:-1], axis=0))
+
+
+def _tied_pairs(differences: Logs) -> NDArray[np.bool_]:
+    """By figure, whether two pairs differ by the same, or one not at all."""
+    return _tied(np.abs(differences)) | np.asarray(np.any(differences == 0, axis=0))
 
 
 def _permutations(seed: int) -> stats.PermutationMethod:
