@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from synthetic_run import SyntheticRun, ns
 
 from planebench.results import RunFolder
-from planebench.slis.metrics import figures_of
-from planebench.slis.prometheus import Between, Histogram, Scrapes, parse
+from planebench.slis.exposition import parse
+from planebench.slis.families import figures_of
+from planebench.slis.prometheus import Between, Histogram, Scrapes
 
 TEXT = """# HELP apiserver_request_total [STABLE] Counter of apiserver requests.
 # TYPE apiserver_request_total counter
@@ -51,12 +52,10 @@ def between(tmp_path: Path) -> Between:
 
 
 def test_only_the_asked_families_are_parsed() -> None:
-    assert {name for name, _, _ in parse(AFTER.encode(), ["apiserver_request_total"])} == {
-        "apiserver_request_total"
-    }
-    names = {name for name, _, _ in parse(AFTER.encode(), ["apiserver_request_duration_seconds"])}
+    assert parse(AFTER.encode(), ["apiserver_request_total"]).samples.keys() == {"apiserver_request_total"}
+    names = parse(AFTER.encode(), ["apiserver_request_duration_seconds"]).samples.keys()
     assert names == {f"apiserver_request_duration_seconds_{end}" for end in ("bucket", "sum", "count")}
-    assert parse(b"apiserver_request_total{code=", ["apiserver_request_total"]) == []
+    assert parse(b"apiserver_request_total{code=", ["apiserver_request_total"]).samples == {}
 
 
 def test_counters_are_told_by_their_growth(tmp_path: Path) -> None:
@@ -72,7 +71,7 @@ def test_histograms_leave_out_what_lasts_as_long_as_its_client_wants(tmp_path: P
     metric = figures_of("kube-apiserver").metrics[0]
     whole, part = metric.rows(between(tmp_path))
     assert whole.n == 100
-    assert part.sli == "apiserver.request.post.pods.-"
+    assert part.sli == "apiserver.request.post.pods.-.-"
     assert part.title == "POST pods"
     assert part.part_of == "apiserver.request"
     assert whole.value == pytest.approx(0.015)
@@ -131,9 +130,11 @@ def test_percentiles_lie_in_their_bucket(sizes: list[int], percent: float) -> No
 
 def test_a_pattern_that_would_match_a_comment_does_not_take_it_for_a_sample() -> None:
     text = b"# HELP rest_client_requests_total Number of requests.\nrest_client_requests_total 3\n"
-    assert parse(text, [".*rest_client_requests_total"]) == [("rest_client_requests_total", {}, 3.0)]
+    found = parse(text, [".*rest_client_requests_total"])
+    assert found.samples == {"rest_client_requests_total": {frozenset(): 3.0}}
 
 
 def test_a_pattern_with_a_group_takes_whole_lines() -> None:
     text = b'a_latency_seconds_count{x="1"} 3\n'
-    assert parse(text, ["a_(duration|latency)_seconds"]) == [("a_latency_seconds_count", {"x": "1"}, 3.0)]
+    found = parse(text, ["a_(duration|latency)_seconds"])
+    assert found.samples == {"a_latency_seconds_count": {frozenset({("x", "1")}): 3.0}}

@@ -70,6 +70,7 @@ def test_every_check_is_told() -> None:
         terminated,
         *certificate(),
         verdict.check_scrapes([]),
+        verdict.check_metrics("COMPONENT", []),
     ]
     assert {finding.name for finding in findings} == told
     weights = {cells[0].strip("`"): cells[2] for cells in table("## Is the run valid?")}

@@ -472,9 +472,9 @@ def test_no_pod_was_bound(tmp_path: Path) -> None:
 def test_limits_are_those_that_held(tmp_path: Path) -> None:
     run, _ = pods(count=20, overrides={"limits.kube-scheduler": "{qps: 1000, burst: 2000}"})
     assert evaluate(run, tmp_path).limits == (
-        "kube-controller-manager: client requests per second of each controller 20",
-        "kube-controller-manager: client burst of each controller 30",
-        "kube-scheduler: client requests per second 1000, burst 2000, by the scenario",
+        "kube-scheduler: client requests per second 1000 (set), client burst 2000 (set)",
+        "kube-controller-manager: client requests per second of each controller 20, "
+        "client burst of each controller 30",
     )
 
 

@@ -184,7 +184,9 @@ def test_only_the_largest_parts_are_told(tmp_path: Path) -> None:
     assert [row.sli for row in rows] == [
         "apiserver.codes",
         *(f"apiserver.codes.{200 + n}" for n in range(19, 7, -1)),
+        "apiserver.errors",
     ]
+    assert rows[-1].value == 0, "the counter is there, and no 429 or 5xx in it"
     assert rows[0].value == 190
 
 

@@ -139,12 +139,12 @@ def show(
     if as_json:
         print(json.render(result))  # plain, for programs
     elif component:
-        output.print(components.details(result, component))
+        output.print(components.details(result.components, component))
     else:
         output.print(terminal.render(result))
         if details:
             output.print()
-            output.print(components.details(result))
+            output.print(components.details(result.components))
 
 
 def _evaluate(folder: Path) -> Result:

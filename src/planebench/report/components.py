@@ -11,7 +11,7 @@ from rich.text import Text
 
 from planebench.model import UsageError
 from planebench.report import figures
-from planebench.results.document import Component, Result, Row, Unit
+from planebench.results.document import Component, Row, Unit
 
 _FINE: Final = 0.1
 """A bucket up to this share of its end is as good as a value; of wider ones the end is told."""
@@ -87,13 +87,13 @@ def is_fine(row: Row) -> bool:
     return row.p99_high - row.p99_low <= _FINE * row.p99_high
 
 
-def details(result: Result, names: Sequence[str] = ()) -> RenderableType:
+def details(components: Sequence[Component], names: Sequence[str] = ()) -> RenderableType:
     """All figures, limits and missing metrics of these components; of all of them where none is named.
 
     Raises:
         UsageError: the run has no component of that name.
     """
-    known = {component.name: component for component in result.components}
+    known = {component.name: component for component in components}
     for name in names:
         if name not in known:
             raise UsageError(f"--component {name}: this run has {', '.join(known)}")

@@ -65,6 +65,8 @@ _KNOWN: Final[Mapping[str, Sequence[_Known]]] = {
     ),
 }
 _SCENARIO: Final = "scenario"
+_UNSET: Final = ("default", "plane")
+"""Sources that nobody has to think of."""
 
 
 def limits(seen: Observations) -> dict[str, list[Limit]]:
@@ -91,13 +93,16 @@ def limits(seen: Observations) -> dict[str, list[Limit]]:
 
 
 def in_words(found: Mapping[str, Sequence[Limit]]) -> Iterator[str]:
-    """Those that bound a client, or that somebody has set, one line each; other defaults are left out."""
-    for bounded in found.values():
-        for limit in bounded:
-            if "client" in limit.meaning or limit.source not in ("default", "configuration"):
-                yield f"{limit.component}: {limit.meaning} {limit.value}" + (
-                    f" ({limit.source})" if limit.source not in ("default", "plane") else ""
-                )
+    """Those that bound a client, or that somebody has set, one line for each component: other defaults are left
+    out."""
+    for component, bounded in found.items():
+        told = [
+            f"{limit.meaning} {limit.value}{'' if limit.source in _UNSET else ' (set)'}"
+            for limit in bounded
+            if "client" in limit.meaning or limit.source not in _UNSET
+        ]
+        if told:
+            yield f"{component}: {', '.join(told)}"
 
 
 def _known(component: str, process: Mapping[str, Any], given: Mapping[str, str]) -> Iterator[Limit]:
