@@ -17,7 +17,16 @@ from planebench.results.document import Finding
 from planebench.slis import simulator
 from planebench.slis.indicator import Indicator
 from planebench.slis.machine import Outside, outside, pressure
-from planebench.slis.observations import ADDED, DELETED, DELETING, Observations, earliest, look_up, seconds
+from planebench.slis.observations import (
+    ADDED,
+    DELETED,
+    DELETING,
+    Created,
+    Observations,
+    earliest,
+    look_up,
+    seconds,
+)
 from planebench.stats import Sample, Values
 from planebench.verdict import Doubt
 
@@ -67,24 +76,25 @@ class Certificate:
         seen = self._seen
         found = {
             Stage.CREATION: [
-                self._after_answers(Stage.CREATION, "create", made.index, made.workload.tracked, (ADDED,))
-                for made in seen.created
+                self._after_answers(Stage.CREATION, "create", made, (ADDED,)) for made in seen.created
             ],
             Stage.MONITORING: [self._of_canary()],
-            Stage.CLEANUP: [
-                self._after_answers(Stage.CLEANUP, "delete", made.index, made.workload.tracked, _GOING)
-                for made in seen.created
-            ],
+            Stage.CLEANUP: [self._after_answers(Stage.CLEANUP, "delete", made, _GOING) for made in seen.created],
         }
         samples = {stage: Sample.of(np.concatenate([np.empty(0), *parts])) for stage, parts in found.items()}
         return {stage: sample for stage, sample in samples.items() if sample.n >= _LEAST_RECEIPTS}
 
-    def _after_answers(
-        self, stage: Stage, verb: str, index: pl.Series, watch: str, milestones: tuple[str, ...]
-    ) -> Values:
-        requests = self._seen.of_stage(stage, verb).filter(pl.col("ok") & pl.col("index").is_in(index.implode()))
+    def _after_answers(self, stage: Stage, verb: str, made: Created, milestones: tuple[str, ...]) -> Values:
+        requests = self._seen.of_stage(stage, verb).filter(
+            pl.col("ok")
+            & pl.col("index").is_in(made.index.implode())
+            & (pl.col("resource") == made.workload.resource.resource().id)
+        )
         requests = requests.unique("index", keep="first", maintain_order=True)
-        receipts = earliest(self._seen.reached_s(requests["index"], watch, milestone) for milestone in milestones)
+        tracked = made.workload.tracked
+        receipts = earliest(
+            self._seen.reached_s(requests["index"], tracked, milestone) for milestone in milestones
+        )
         after_s = receipts - seconds(requests["done_ns"])
         return after_s[~np.isnan(after_s)]
 

@@ -68,10 +68,11 @@ def played(seen: Observations) -> Played | None:
             continue
         watch, before, after = place
         step = f"{before} to {after}"
-        start_s = seen.reached_s(made.index, watch, before)
+        objects = seen.firsts(watch, [made])
+        start_s = seen.times_s(objects["object"], before)
         came = ~np.isnan(start_s)
-        end_s = seen.reached_s(made.index, watch, after)
-        found.append((start_s[came], end_s[came], _service_s(seen, made)[came]))
+        end_s = seen.times_s(objects["object"], after)
+        found.append((start_s[came], end_s[came], _service_s(seen, made, objects["index"])[came]))
     if not found or not sum(len(part[0]) for part in found):
         return None
     start_s, end_s, service_s = (np.concatenate(parts) for parts in zip(*found, strict=True))
@@ -133,10 +134,13 @@ def growth_s(start_s: Values, end_s: Values, service_s: Values) -> float:
     return max(after - before - _REQUESTS * max(slower, 0.0), 0.0)
 
 
-def _service_s(seen: Observations, made: Created) -> Values:
-    requests = seen.of_stage(Stage.CREATION, "create").filter(pl.col("ok")).unique("index", keep="first")
+def _service_s(seen: Observations, made: Created, index: pl.Series) -> Values:
+    """What the API server took for the creation that each of these objects came of."""
+    requests = seen.of_stage(Stage.CREATION, "create").filter(
+        pl.col("ok") & (pl.col("resource") == made.workload.resource.resource().id)
+    )
     times = requests.select("index", ((pl.col("done_ns") - pl.col("sent_ns")) / 1e9).alias("t_s"))
-    return look_up(made.index, times)
+    return look_up(index, times.unique("index", keep="first"))
 
 
 def _component(seen: Observations) -> str:
