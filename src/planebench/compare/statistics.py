@@ -118,7 +118,7 @@ def _tied(values: Logs) -> NDArray[np.bool_]:
 
 def _tied_pairs(differences: Logs) -> NDArray[np.bool_]:
     """By figure, whether two pairs differ by the same, or one not at all."""
-    return _tied(np.abs(differences)) | np.asarray(np.any(differences == 0, axis=0))
+    return np.logical_or(_tied(np.abs(differences)), np.any(differences == 0, axis=0))
 
 
 def _permutations(seed: int) -> stats.PermutationMethod:
