@@ -19,6 +19,12 @@ list)
     for module in one two three; do echo "go: downloading example.com/$module v1.0.0" >&2; done
     cat "$here/packages"
     ;;
+mod)
+    case "$2 $3" in
+    "download -json") cat "$here/module.json" ;;
+    "edit -json") cat "$here/upstream.json" ;;
+    esac
+    ;;
 build)
     while [ "$1" != -o ]; do shift; done
     out=$2
@@ -74,6 +80,11 @@ class FakeGo:
         lines = [f"{path}\t\tp\t{stale_reason}\t3\t{self.home}\tsource.go\n" for path in import_paths]
         lines.append(f"example.com/cmd\tv1.0.0\tmain\tbuild ID mismatch\t9\t{self.home}\tsource.go\n")
         (self.home / "packages").write_text("".join(lines))
+
+    def module(self, source: Path, **upstream: object) -> None:
+        """Sets what ``go mod`` says: where a module's source lies, and what its ``go.mod`` holds."""
+        (self.home / "module.json").write_text(json.dumps({"Dir": str(source), "GoMod": str(source / "go.mod")}))
+        (self.home / "upstream.json").write_text(json.dumps(upstream))
 
     def fail(self, command: str, words: str) -> None:
         """Makes one command fail with these last words."""

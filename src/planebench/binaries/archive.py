@@ -89,7 +89,8 @@ def read(file: Path, cache: BinaryCache) -> list[Artifact]:
                     for spec, details in _contents(archive, file)
                 ]
         except (tarfile.TarError, EOFError, zlib.error) as error:
-            raise UsageError(f"{file}: no archive of components, or a damaged one: {error}") from None
+            words = str(error).partition(":\n")[0]
+            raise UsageError(f"{file}: no archive of components, or a damaged one: {words}") from None
         except OSError as error:
             raise UsageError(f"{file}: {error.strerror or error}") from None
         return [cache.add_imported(spec, details, binary, work_dir) for spec, details, binary in found]

@@ -211,7 +211,8 @@ class _Finder:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             layer = self._layers[number].digest
-            raise ComponentError(f"image {self._name}: layer {layer} is damaged: {error}") from None
+            words = str(error).partition(":\n")[0]
+            raise ComponentError(f"image {self._name}: layer {layer} is damaged: {words}") from None
         return kept or (False if hidden else None)
 
     def _take(

@@ -94,11 +94,16 @@ def module_text(spec: ComponentSpec, upstream: dict[str, Any]) -> str:
         "",
         *(f"godebug {key}={value}" for key, value in godebug.items()),
         *(f"tool {one.package}" for one in catalog() if one.graph == spec.graph),
-        f"require {spec.module} {spec.version if spec.tree is None else _PLACEHOLDER}",
+        f"require {spec.module} {spec.version if spec.tree is None else _any_version(spec)}",
         *_replacements(spec, upstream),
     ]
     lines += [f"exclude {line['Path']} {line['Version']}" for line in upstream.get("Exclude") or ()]
     return "\n".join(lines) + "\n"
+
+
+def _any_version(spec: ComponentSpec) -> str:
+    """A version that the module's path permits, for one that is replaced anyway."""
+    return f"v{(numbers(spec.version) or (0,))[0]}.0.0"
 
 
 def _replacements(spec: ComponentSpec, upstream: dict[str, Any]) -> Iterator[str]:
