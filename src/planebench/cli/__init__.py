@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from planebench import __version__
-from planebench.cli import capacity, clusters, compare, components, evaluate, experiment, export, scenarios
+from planebench.cli import capacity, clusters, compare, components, evaluate, experiment, export, report, scenarios
 from planebench.cli.calibrate import calibrate
 from planebench.cli.console import errors
 from planebench.model import ComponentError, ExitCode, PlanebenchError
@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 app.command("run")(evaluate.run)
 app.command("show")(evaluate.show)
+app.command("report")(report.report)
 app.command("export")(export.export)
 app.command("compare")(compare.compare)
 app.command("gate")(compare.gate)
