@@ -12,7 +12,7 @@ import pytest
 from golden import assert_golden
 from rich.console import Console
 
-from planebench.capacity import Capacity
+from planebench.capacity import Capacity, Step
 from planebench.model import Judgement
 from planebench.report.capacity import html, terminal, words
 from planebench.report.capacity import json as report_json
@@ -101,3 +101,15 @@ def test_the_page_is_whole_and_asks_nobody(tmp_path: Path) -> None:
     short = html.render(made_searches.searched(tmp_path / "short", made_searches.threshold(5)).capacity)
     assert 'class="chart"' not in short
     assert "No projection: it takes 5 steps, there are 1." in short
+
+
+def test_an_attempt_that_fails_at_a_level_that_holds_names_no_limit(tmp_path: Path) -> None:
+    def stalls(number: int, level: float) -> Step:
+        return made_searches.step(number, level, Judgement.FAIL if number == 2 or level > 100 else Judgement.PASS)
+
+    found = made_searches.searched(tmp_path / "search", stalls, attempts=2).capacity
+    assert [step.verdict for step in found.steps[1:3]] == [Judgement.FAIL, Judgement.PASS]
+    limiting = words.limiting(found)
+    assert limiting is not None
+    assert found.outcome is not None
+    assert limiting.level == found.outcome.next_above

@@ -53,9 +53,11 @@ def _what(found: Capacity) -> str:
 
 
 def limiting(found: Capacity) -> Step | None:
-    """The step whose components tell what the limit is: the lowest level that does not hold, or is in doubt."""
-    above = [step for step in found.steps if step.verdict is not Judgement.PASS]
-    return min(above, key=lambda step: step.level, default=None)
+    """The step whose components tell what the limit is: of the lowest level that never held, one that failed, or
+    else one in doubt."""
+    held = {step.level for step in found.steps if step.verdict is Judgement.PASS}
+    above = [step for step in found.steps if step.level not in held]
+    return min(above, key=lambda step: (step.level, step.verdict is not Judgement.FAIL), default=None)
 
 
 def limits(found: Capacity) -> Iterator[str]:
