@@ -306,3 +306,49 @@ def test_a_scheduler_configuration_is_completed() -> None:
     assert any("profiles" in line and "as the scenario says" in line for line in spec.deviations)
     with pytest.raises(UsageError, match="a configuration and the flag config exclude each other"):
         KubeScheduler(LAYOUT, 10259, OBSERVER, None, {"config": "f"}, given).spec()
+
+
+# --- versions ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", ["v3.6.5", "v3.7.3", "v3.6.0-rc.1", "unknown"])
+def test_etcd_s_flags_are_those_of_today(version: str) -> None:
+    flags = flags_of(Etcd(LAYOUT, 2379, 2380, ETCD_CLIENT, version=version).spec())
+    assert flags["feature-gates"] == "InitialCorruptCheck=true"
+    assert flags["watch-progress-notify-interval"] == "5s"
+
+
+def test_etcd_before_3_6_gets_the_flags_that_it_knows() -> None:
+    flags = flags_of(Etcd(LAYOUT, 2379, 2380, ETCD_CLIENT, version="v3.5.21").spec())
+    assert flags["experimental-initial-corrupt-check"] == "true"
+    assert flags["experimental-watch-progress-notify-interval"] == "5s"
+    assert flags.keys().isdisjoint({"feature-gates", "watch-progress-notify-interval"})
+
+
+def played(version: str, *steps: dict[str, object]) -> dict[str, object]:
+    """The stage's spec that a version of KWOK is given."""
+    stage = {"kind": "Stage", "metadata": {"name": "a"}, "spec": {"selector": {}, "steps": list(steps)}}
+    _, given = documents(Kwok(LAYOUT, "kwok", 1, [stage], version=version).spec())
+    spec = given["spec"]
+    assert isinstance(spec, dict)
+    return spec
+
+
+def test_kwok_before_0_8_gets_stages_that_it_knows() -> None:
+    patch = {
+        "type": "merge",
+        "template": "{{ with NodeIPsWith .spec.nodeName }}a{{ end }}{{ with PodIPsWith 1 (b) }}",
+    }
+    assert played("v0.8.0", {"patch": patch})["steps"] == [{"patch": patch}]
+    assert played("unknown", {"patch": patch})["steps"] == [{"patch": patch}]
+    older = "{{ with list (NodeIPWith .spec.nodeName) }}a{{ end }}{{ with list (PodIPWith 1 (b)) }}"
+    assert played("v0.7.0", {"patch": patch}) == {
+        "selector": {},
+        "next": {"patches": [{"type": "merge", "template": older}]},
+    }
+    assert played("v0.7.0", {"delete": True})["next"] == {"delete": True}
+
+
+def test_steps_that_kwok_before_0_8_cannot_play_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"kwok v0\.7\.0: the stage a has steps that need kwok 0\.8\.0"):
+        played("v0.7.0", {"delete": True}, {"patch": {"template": ""}})
