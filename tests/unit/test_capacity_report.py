@@ -19,6 +19,12 @@ from planebench.report.capacity import json as report_json
 from planebench.report.capacity.curve import curve
 
 
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Capacity:
+    """A whole search; its law takes a second to fit."""
+    return made_searches.searched(tmp_path_factory.mktemp("found") / "search", made_searches.threshold()).capacity
+
+
 def text(found: Capacity, width: int) -> str:
     console = Console(file=io.StringIO(), width=width, color_system=None)
     console.print(terminal.render(found))
@@ -27,8 +33,7 @@ def text(found: Capacity, width: int) -> str:
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_a_search_on_the_terminal(tmp_path: Path, width: int) -> None:
-    found = made_searches.searched(tmp_path / "search", made_searches.threshold()).capacity
+def test_a_search_on_the_terminal(found: Capacity, width: int) -> None:
     shown = text(found, width)
     assert all(len(line) <= width for line in shown.splitlines())
     assert_golden(f"capacity-{width}.txt", shown)
@@ -66,8 +71,7 @@ def test_a_search_that_goes_on_says_so(tmp_path: Path) -> None:
     assert "2 steps so far; the same command goes on with it" in text(found, 200)
 
 
-def test_the_curve_has_one_knee(tmp_path: Path) -> None:
-    found = made_searches.searched(tmp_path / "search", made_searches.threshold()).capacity
+def test_the_curve_has_one_knee(found: Capacity) -> None:
     drawn = curve(found)
     assert found.outcome is not None
     assert [point.level for point in drawn.points if point.knee] == [found.outcome.capacity]
@@ -75,21 +79,18 @@ def test_the_curve_has_one_knee(tmp_path: Path) -> None:
     assert [point.level for point in drawn.points] == sorted(step.level for step in found.steps)
 
 
-def test_an_extrapolation_is_warned_of(tmp_path: Path) -> None:
-    found = made_searches.searched(tmp_path / "search", made_searches.threshold()).capacity
+def test_an_extrapolation_is_warned_of(found: Capacity) -> None:
     assert found.law is not None
     lines = list(words.law(found.law))
     assert any(line.startswith("WARNING: nothing beyond") for line in lines)
     assert sum("extrapolated" in line for line in lines) == 3
 
 
-def test_json_is_the_document(tmp_path: Path) -> None:
-    found = made_searches.searched(tmp_path / "search", made_searches.threshold()).capacity
+def test_json_is_the_document(found: Capacity) -> None:
     assert Capacity.model_validate(json.loads(report_json.render(found))) == found
 
 
-def test_the_page_is_whole_and_asks_nobody(tmp_path: Path) -> None:
-    found = made_searches.searched(tmp_path / "search", made_searches.threshold()).capacity
+def test_the_page_is_whole_and_asks_nobody(tmp_path: Path, found: Capacity) -> None:
     page = html.render(found)
     assert words.verdict(found)[1:] in page
     assert page.count('class="chart"') == 2
