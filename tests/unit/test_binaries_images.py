@@ -1,6 +1,7 @@
 """Binaries out of official images, from a registry on loopback that can lie."""
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from oci import Layout, elf, image, layer
 
 from planebench.binaries import Sources, cached, resolve
 from planebench.binaries import image as images
-from planebench.binaries.registry import Registry
+from planebench.binaries.registry import ImageUnavailableError, Registry
 from planebench.model import ComponentError, UsageError
 
 PATH = "usr/local/bin/kwok"
@@ -185,6 +186,15 @@ def test_a_registry_that_does_not_answer_is_asked_once(go: FakeGo, cache: Path) 
     )
     assert {artifact.source for artifact in built.values()} == {"go build"}
     assert notes == ["no official image, so it is built: 127.0.0.1:1 cannot be reached: Connection refused"]
+
+
+def test_a_registry_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("planebench.binaries.registry._REACHABLE_S", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        registry = Registry(f"127.0.0.1:{silent.getsockname()[1]}")
+        for _ in range(2):
+            with pytest.raises(ImageUnavailableError, match=r"does not answer within 0\.05 s|timed out"):
+                registry.demand_reachable()
 
 
 def test_an_image_that_is_demanded_is_not_replaced_by_a_build(

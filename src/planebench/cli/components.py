@@ -47,11 +47,12 @@ def components(
         print(json.dumps([*rows, *map(_other_row, others)], indent=2))  # plain, for programs
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("component", "version", "module"):
-        table.add_column(heading)
-    table.add_column("size", justify="right")
-    table.add_column("sha256")
-    table.add_column("source")
+    table.add_column("component", no_wrap=True)
+    table.add_column("version", no_wrap=True)
+    table.add_column("module", overflow="fold")
+    table.add_column("size", justify="right", no_wrap=True)
+    table.add_column("sha256", no_wrap=True)
+    table.add_column("source", no_wrap=True)
     for spec in binaries.catalog():
         artifact = found[spec.name]
         if artifact is None:
@@ -62,13 +63,13 @@ def components(
                 spec.version,
                 spec.module,
                 _mib(artifact.size_bytes),
-                artifact.sha256[:16],
+                artifact.sha256[:12],
                 "image" if artifact.image else "go",
             )
     for entry in others:
         source = f"{entry.origin}, imported" if entry.imported else entry.origin
         table.add_row(
-            entry.name, entry.version, "", _mib(entry.size_bytes), entry.sha256[:16], source, style="dim"
+            entry.name, entry.version, "", _mib(entry.size_bytes), entry.sha256[:12], source, style="dim"
         )
     output.print(table)
     if others:
