@@ -49,28 +49,24 @@ def components(
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("component", no_wrap=True)
     table.add_column("version", no_wrap=True)
-    table.add_column("module", overflow="fold")
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("sha256", no_wrap=True)
     table.add_column("source", no_wrap=True)
     for spec in binaries.catalog():
         artifact = found[spec.name]
         if artifact is None:
-            table.add_row(spec.name, spec.version, spec.module, "-", "not built", "")
+            table.add_row(spec.name, spec.version, "-", "not built", "")
         else:
             table.add_row(
                 spec.name,
                 spec.version,
-                spec.module,
                 _mib(artifact.size_bytes),
                 artifact.sha256[:12],
                 "image" if artifact.image else "go",
             )
     for entry in others:
         source = f"{entry.origin}, imported" if entry.imported else entry.origin
-        table.add_row(
-            entry.name, entry.version, "", _mib(entry.size_bytes), entry.sha256[:12], source, style="dim"
-        )
+        table.add_row(entry.name, entry.version, _mib(entry.size_bytes), entry.sha256[:12], source, style="dim")
     output.print(table)
     if others:
         output.print("dim: beside the pinned versions; `planebench components prune` removes them", style="dim")
