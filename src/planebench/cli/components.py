@@ -48,7 +48,7 @@ def components(
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("component", no_wrap=True)
-    table.add_column("version", no_wrap=True)
+    table.add_column("version", overflow="fold")
     table.add_column("size", justify="right", no_wrap=True)
     table.add_column("sha256", no_wrap=True)
     table.add_column("source", no_wrap=True)
