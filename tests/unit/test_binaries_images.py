@@ -1,6 +1,8 @@
 """Binaries out of official images, from a registry on loopback that can lie."""
 
+import errno
 import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -272,6 +274,15 @@ def test_a_layer_with_the_right_digest_that_is_no_archive(
 ) -> None:
     serve(registry, image(data))
     assert "is damaged" in refused(cache)
+
+
+def test_a_disk_that_is_full(registry: FakeRegistry, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    serve(registry, image(layer({PATH: BINARY})))
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    assert f"cannot write the cache folder {cache}: No space left on device; choose another" in refused(cache)
 
 
 def test_a_compression_that_cannot_be_read(registry: FakeRegistry, cache: Path) -> None:

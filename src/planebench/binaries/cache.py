@@ -147,7 +147,7 @@ class BinaryCache:
 
     def remove(self, folders: Collection[Path]) -> None:
         """Removes entries or generated modules. Raises ComponentError where the cache cannot be written."""
-        with self._explained():
+        with self.explained():
             for folder in folders:
                 shutil.rmtree(folder)
 
@@ -159,12 +159,12 @@ class BinaryCache:
         cannot be written.
         """
         work_dir = self.root / "building" / graph
-        with self._explained():
+        with self.explained():
             (self.root / "locks").mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(self.root / "locks" / f"{graph}.lock")
         self._acquire(lock, graph, on_wait)
         try:
-            with self._explained():
+            with self.explained():
                 if work_dir.exists():  # left by a build that was killed
                     _remove(work_dir)
                 work_dir.mkdir(parents=True)
@@ -177,7 +177,7 @@ class BinaryCache:
         told = False
         while True:
             try:
-                with self._explained():
+                with self.explained():
                     lock.acquire(timeout=_POLL_S)
             except filelock.Timeout:
                 if not told:
@@ -195,7 +195,7 @@ class BinaryCache:
 
     def add_pulled(self, spec: ComponentSpec, image: str, binary: Path, work_dir: Path) -> Artifact:
         """Moves a binary out of an official image from ``work_dir`` into the cache. Raises ComponentError."""
-        with self._explained():
+        with self.explained():
             entry = self._entry(spec, sha256_of(binary))
         return self._enter(spec, entry, {"origin": "image", "image": image}, binary, work_dir, "image")
 
@@ -206,7 +206,7 @@ class BinaryCache:
 
         ``details``: ``origin``, ``go`` and ``image`` of the record that it had where it was exported.
         """
-        with self._explained():
+        with self.explained():
             entry = self._entry(spec, sha256_of(binary))
         return self._enter(spec, entry, {**details, "imported": True}, binary, work_dir, "cache")
 
@@ -220,7 +220,7 @@ class BinaryCache:
         source: Source,
     ) -> Artifact:
         staged = work_dir / f"{spec.name}.staged"
-        with self._explained():
+        with self.explained():
             staged.mkdir()
             binary.rename(staged / spec.name)
             record = {
@@ -241,7 +241,7 @@ class BinaryCache:
 
     def keep_module(self, folder: Path, module_dir: Path) -> None:
         """Moves a generated Go module to its place. Raises ComponentError."""
-        with self._explained():
+        with self.explained():
             module_dir.parent.mkdir(exist_ok=True)
             folder.rename(module_dir)
 
@@ -249,7 +249,8 @@ class BinaryCache:
         return self.root / "binaries" / f"{spec.name}-{spec.version}-{digest[:16]}"
 
     @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
+    def explained(self) -> Iterator[None]:
+        """Turns a failure to write into the cache into a ComponentError with a way out."""
         try:
             yield
         except filelock.Timeout:  # an OSError too, but no failure

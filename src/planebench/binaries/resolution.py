@@ -281,7 +281,8 @@ class _Pull:
             self._listener(BuildProgress(spec.name, spec.graph, done // _MIB, total // _MIB, None, stage))
 
         with self._cache.building(spec.graph, lambda: tell("wait", 0, 0)) as work_dir:
-            binary = image.pull(spec, registry, work_dir, lambda done, total: tell("pull", done, total))
+            with self._cache.explained():
+                binary = image.pull(spec, registry, work_dir, lambda done, total: tell("pull", done, total))
             kept = self._cache.add_pulled(spec, binary.image, binary.path, work_dir)
         return replace(kept, reason=f"not in the cache; official image {binary.image}")
 

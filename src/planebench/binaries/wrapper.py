@@ -32,7 +32,7 @@ def generate(
     Raises:
         ComponentError: there is no such version, or the module proxy or the checksum database refuses it.
     """
-    with cache.building(spec.graph, on_tick) as work_dir:
+    with cache.building(spec.graph, on_tick) as work_dir, cache.explained():
         if spec.module_dir.exists():  # another process has made it since
             return
         folder = work_dir / "module"
