@@ -387,7 +387,11 @@ def test_delete(folder: Path) -> None:
     template = plane.delete("thing")
     assert (template.verb, template.method) == ("delete", "DELETE")
     assert template.path == "/apis/example.com/v1/namespaces/__NAMESPACE__/things/__NAME__"
-    assert json.loads(template.body) == {"apiVersion": "v1", "kind": "DeleteOptions"}
+    assert json.loads(template.body) == {
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "propagationPolicy": "Background",
+    }
     assert json.loads(plane.delete("thing", grace_period_s=0).body)["gracePeriodSeconds"] == 0
 
 
