@@ -13,26 +13,43 @@ from planebench import units
 from planebench.binaries import Sources
 from planebench.model import UsageError
 
+_PANEL = "Components"
+"""What the options about components stand under in --help."""
+
 ComponentPaths = Annotated[
     list[str] | None,
     typer.Option(
         "--component",
         metavar="NAME=PATH",
+        rich_help_panel=_PANEL,
         help="Use this binary for a component, for instance kube-apiserver=./kube-apiserver. Repeatable.",
     ),
 ]
 Kubernetes = Annotated[
     str | None,
-    typer.Option("--kubernetes", metavar="VERSION", help="Kubernetes of this version, for instance 1.35.4."),
+    typer.Option(
+        "--kubernetes",
+        metavar="VERSION",
+        rich_help_panel=_PANEL,
+        help="Kubernetes of this version, for instance 1.35.4.",
+    ),
 ]
-Etcd = Annotated[str | None, typer.Option("--etcd", metavar="VERSION", help="etcd of this version.")]
-Kwok = Annotated[str | None, typer.Option("--kwok", metavar="VERSION", help="KWOK of this version.")]
-KubeVirt = Annotated[str | None, typer.Option("--kubevirt", metavar="VERSION", help="KubeVirt of this version.")]
+Etcd = Annotated[
+    str | None, typer.Option("--etcd", metavar="VERSION", rich_help_panel=_PANEL, help="etcd of this version.")
+]
+Kwok = Annotated[
+    str | None, typer.Option("--kwok", metavar="VERSION", rich_help_panel=_PANEL, help="KWOK of this version.")
+]
+KubeVirt = Annotated[
+    str | None,
+    typer.Option("--kubevirt", metavar="VERSION", rich_help_panel=_PANEL, help="KubeVirt of this version."),
+]
 AllowedSources = Annotated[
     list[str] | None,
     typer.Option(
         "--source",
         metavar="cache|image|go",
+        rich_help_panel=_PANEL,
         help="Allow only this source of components: the cache, official images, builds by Go. Repeatable; all "
         "are allowed where none is named.",
     ),
@@ -42,6 +59,7 @@ Registry = Annotated[
     typer.Option(
         "--registry",
         metavar="HOST[/PREFIX]",
+        rich_help_panel=_PANEL,
         envvar="PLANEBENCH_REGISTRY",
         help="A mirror that holds the official images.",
     ),
@@ -51,12 +69,18 @@ SourceTrees = Annotated[
     typer.Option(
         "--component-source",
         metavar="NAME=DIR",
+        rich_help_panel=_PANEL,
         help="Build a component or project (kubernetes, etcd, kwok, kubevirt) from your source tree. Repeatable.",
     ),
 ]
 KubernetesTree = Annotated[
     Path | None,
-    typer.Option("--kubernetes-source", metavar="DIR", help="Build Kubernetes from your source tree."),
+    typer.Option(
+        "--kubernetes-source",
+        metavar="DIR",
+        rich_help_panel=_PANEL,
+        help="Build Kubernetes from your source tree.",
+    ),
 ]
 Name = Annotated[str, typer.Option("--name", help="The cluster's name; several run side by side.")]
 NodeCount = Annotated[int | None, typer.Option("--nodes", min=1, help="How many nodes to simulate.")]
