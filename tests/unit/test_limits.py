@@ -107,7 +107,11 @@ def test_damaged_notes_give_defaults(tmp_path: Path) -> None:
 def test_in_words(tmp_path: Path) -> None:
     run = SyntheticRun()
     path = run.write(tmp_path / "run")
-    running = [process("kube-scheduler"), process("kube-apiserver", "--max-requests-inflight=800")]
+    running = [
+        process("kube-scheduler"),
+        process("kube-apiserver", "--max-requests-inflight=800", "--max-mutating-requests-inflight=200"),
+        process("kwok", configuration={"options": {"podPlayStageParallelism": 16}}),
+    ]
     (path / "environment.json").write_text(json.dumps({"processes": running}))
     assert list(in_words(limits(Observations(RunFolder.open(path))))) == [
         "kube-scheduler: client requests per second 50, client burst 100",

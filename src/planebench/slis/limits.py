@@ -65,8 +65,6 @@ _KNOWN: Final[Mapping[str, Sequence[_Known]]] = {
     ),
 }
 _SCENARIO: Final = "scenario"
-_UNSET: Final = ("default", "plane")
-"""Sources that nobody has to think of."""
 
 
 def limits(seen: Observations) -> dict[str, list[Limit]]:
@@ -93,14 +91,14 @@ def limits(seen: Observations) -> dict[str, list[Limit]]:
 
 
 def in_words(found: Mapping[str, Sequence[Limit]]) -> Iterator[str]:
-    """Those that bound a client, or that somebody has set, one line for each component: other defaults are left
-    out."""
+    """Those of clients, and others that are not at their defaults, one line for each component."""
     for component, bounded in found.items():
-        told = [
-            f"{limit.meaning} {limit.value}{'' if limit.source in _UNSET else ' (set)'}"
-            for limit in bounded
-            if "client" in limit.meaning or limit.source not in _UNSET
-        ]
+        defaults = {known.meaning: known.default for known in _KNOWN.get(component, ()) if known.default}
+        told = []
+        for limit in bounded:
+            changed = limit.value != defaults.get(limit.meaning, limit.value)
+            if changed or "client" in limit.meaning:
+                told.append(f"{limit.meaning} {limit.value}{' (set)' if changed else ''}")
         if told:
             yield f"{component}: {', '.join(told)}"
 
@@ -110,16 +108,17 @@ def _known(component: str, process: Mapping[str, Any], given: Mapping[str, str])
     configuration = process.get("configuration")
     for known in _KNOWN.get(component, ()):
         value, source = known.default, "default"
-        # The scheduler ignores its client's flags where it has a configuration file.
         if (configured := _at(configuration, known.field)) is not None:
             value, source = (
                 f"{configured:g}" if isinstance(configured, float) else str(configured),
                 "configuration",
             )
-        elif known.flag in flags:
+        elif known.flag in flags and configuration is None:  # beside a file, the scheduler ignores them
             value, source = flags[known.flag], f"--{known.flag}"
-        if known.meaning in given and source in ("default", "configuration"):
-            value, source = given[known.meaning], _SCENARIO
+        elif known.meaning in given:
+            value = given[known.meaning]
+        if given.get(known.meaning) == value:
+            source = _SCENARIO
         if value:
             yield Limit(component=component, meaning=known.meaning, value=value, source=source)
 
