@@ -180,10 +180,10 @@ class MilestoneRule:
 
     ``field`` is a dotted path; ``conditions[Ready].status`` reads the list item whose ``type`` is ``Ready``;
     keys with dots are quoted: ``metadata.labels["kubevirt.io/nodeName"]``. It holds where the field equals
-    ``equals``, is one of ``one_of``, is a number of ``at_least`` or a list of so many items, is a list with an item
-    that has all values of ``contains``, or (with none of these) is present and not empty. An empty ``field`` holds from the
-    first sight of the object. Deletion needs no rule: ``deleting`` (a deletionTimestamp) and ``deleted`` are
-    always recorded.
+    ``equals``, is one of ``one_of``, is a number of ``at_least`` or a list of so many items, is a list with an
+    item that has all values of ``contains``, or (with none of these) is present and not empty. An empty ``field``
+    holds from the first sight of the object. Deletion needs no rule: ``deleting`` (a deletionTimestamp) and
+    ``deleted`` are always recorded.
     """
 
     name: str

@@ -14,7 +14,7 @@ def released(cache: Path) -> Path:
     """Where Go's module cache has etcd's source."""
     etcd = spec("etcd")
     chosen = toolchain.find(etcd.module_dir, cache)
-    argv = [chosen.go, "mod", "download", "-json", f"{etcd.module}@{etcd.version}"]
+    argv = [str(chosen.go), "mod", "download", "-json", f"{etcd.module}@{etcd.version}"]
     answer = subprocess.run(
         argv, cwd=etcd.module_dir, env=dict(chosen.environment), capture_output=True, check=True
     )

@@ -107,7 +107,7 @@ def test_what_others_may_have_made_one_miss_is_inconclusive(tmp_path: Path) -> N
     run, truth = pods(overrides={"slos[1].max": "1s"})
     assert 1.0 < max(truth.startup_s) < 1.0 / 0.55 + 1
     longest = max(truth.startup_s)
-    run.overrides |= {"slos[1].max": f"{longest * 0.6:.3f}s"}
+    run.overrides = {**run.overrides, "slos[1].max": f"{longest * 0.6:.3f}s"}
     result = evaluate(on_a_machine(run, others=0.9), tmp_path)
     assert judged(result, "creation.startup") == (
         Judgement.INCONCLUSIVE,
@@ -117,7 +117,7 @@ def test_what_others_may_have_made_one_miss_is_inconclusive(tmp_path: Path) -> N
 
 def test_what_is_missed_by_more_is_missed(tmp_path: Path) -> None:
     run, truth = pods()
-    run.overrides |= {"slos[1].max": f"{max(truth.startup_s) * 0.5:.3f}s"}
+    run.overrides = {**run.overrides, "slos[1].max": f"{max(truth.startup_s) * 0.5:.3f}s"}
     result = evaluate(on_a_machine(run, others=0.9), tmp_path)
     assert judged(result, "creation.startup")[0] is Judgement.FAIL
 
@@ -170,7 +170,7 @@ def seen_later(run: SyntheticRun, by_s: float) -> SyntheticRun:
 
 def test_late_watch_events_make_a_near_miss_doubtful(tmp_path: Path) -> None:
     run, truth = pods()
-    run.overrides |= {"slos[1].max": f"{max(truth.startup_s):.3f}s"}
+    run.overrides = {**run.overrides, "slos[1].max": f"{max(truth.startup_s):.3f}s"}
     result = evaluate(seen_later(run, 0.2), tmp_path)
     assert not check(result, "observation.staleness").ok
     assert judged(result, "creation.startup") == (

@@ -21,8 +21,8 @@ def write_trial(
     environment: dict[str, Any] | None = None,
     **options: Any,
 ) -> Path:
-    """A run of 40 pods whose startup takes ``slower`` times as long, on an API server that costs ``dearer`` times as
-    much; every trial has its own luck with both."""
+    """A run of 40 pods whose startup takes ``slower`` times as long, on an API server that costs ``dearer`` times
+    as much; every trial has its own luck with both."""
     run, _ = pods(seed=1, count=40, **options)
     luck = random.Random(seed)
     stretch = slower * luck.lognormvariate(0, noise)

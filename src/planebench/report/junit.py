@@ -38,7 +38,8 @@ def render(result: Result) -> str:
     root = ET.Element("testsuites", {"name": "planebench", **_totals(suites), "time": f"{result.duration_s:.3f}"})
     root.extend(suites)
     ET.indent(root)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True).decode() + "\n"
+    document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return document.decode() + "\n"
 
 
 def _properties(result: Result) -> ET.Element:
