@@ -256,8 +256,8 @@ class _Draft:
 
     def _notes(self) -> list[str]:
         notes = []
-        seeds = [sorted(trial.seed for trial in group.trials) for group in (self.baseline, self.candidate)]
-        if seeds[0] != seeds[1] and set(seeds[0]) != set(seeds[1]):
+        seeds = [[trial.seed for trial in group.trials] for group in (self.baseline, self.candidate)]
+        if set(seeds[0]) != set(seeds[1]):
             notes.append(
                 f"seeds differ ({_listed(seeds[0])}; {_listed(seeds[1])}): arrivals, changes and reads were not "
                 "the same on both sides"
