@@ -17,6 +17,8 @@ from planebench.cli.options import Assignments, ComponentPaths, NodeCount, compo
 from planebench.experiment import Experiment, ExperimentFolder, Factor, Level, PlannedTrial, plan
 from planebench.model import UsageError
 
+_TRIALS = 8
+"""Enough to show a difference of one figure among some hundred (docs/compare.md)."""
 _SEPARATOR = "|"
 _BUILT = "built"
 """Stands for planebench's own binary among a component's levels."""
@@ -46,7 +48,12 @@ def experiment(
     ] = "pod-density",
     vary: Vary = None,
     vary_component: VaryComponent = None,
-    trials: Annotated[int, typer.Option("--trials", min=1, help="How many trials of each variant.")] = 5,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            "--trials", min=1, help="How many trials of each variant.", show_default=f"{_TRIALS}, or as planned"
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="The experiment's folder, a new one.")
     ] = None,
@@ -64,6 +71,7 @@ def experiment(
     component: ComponentPaths = None,
     margin: compare.Margin = "5%",
     sli: compare.Figures = None,
+    paired: compare.Paired = False,
 ) -> None:
     """Compare variants by trials of planebench's own: interleaved, in random order, each on a fresh control plane.
 
@@ -75,7 +83,7 @@ def experiment(
     if resume is not None:
         folder = _resumed(resume, trials, out=out, vary=vary, vary_component=vary_component)
     else:
-        folder = _planned(scenario_name, vary, vary_component, trials, out, nodes, settings, seed)
+        folder = _planned(scenario_name, vary, vary_component, trials or _TRIALS, out, nodes, settings, seed)
     errors.print(_announce(folder.experiment), highlight=False)
     with Display(errors) as display:
 
@@ -86,7 +94,7 @@ def experiment(
         runs.run_interruptibly(
             run_experiment(folder, display, components=component_paths(component), on_trial=on_trial)
         )
-    compare.compare([folder.path], margin=margin, sli=sli, paired=True)
+    compare.compare([folder.path], margin=margin, sli=sli, paired=paired)
     errors.print(f"experiment folder: {folder.path}", highlight=False, soft_wrap=True)
 
 
@@ -112,12 +120,17 @@ def _planned(
 
 
 def _resumed(
-    path: Path, trials: int, *, out: Path | None, vary: Sequence[str] | None, vary_component: Sequence[str] | None
+    path: Path,
+    trials: int | None,
+    *,
+    out: Path | None,
+    vary: Sequence[str] | None,
+    vary_component: Sequence[str] | None,
 ) -> ExperimentFolder:
     if out or vary or vary_component:
         raise UsageError("--resume goes on as planned: leave --out, --vary and --vary-component out")
     folder = ExperimentFolder.open(path)
-    if trials > folder.experiment.blocks:
+    if trials is not None and trials > folder.experiment.blocks:
         folder.extend(trials)
     return folder
 
