@@ -3,8 +3,8 @@
     python bench/engine.py --rate 300 --pods 1000 --repeat 3
 
 starts a real control plane with 100 simulated nodes, the scheduler's client limit raised. Prints figures and
-judges nothing: they depend on the machine, and on what else runs on it. The CPU time is the engine's process's own,
-from /proc; opening the connections is reported apart, for it happens before the load.
+judges nothing: they depend on the machine, and on what else runs on it. The CPU time is the engine's process's
+own, from /proc; opening the connections is reported apart, for it happens before the load.
 """
 
 from __future__ import annotations

@@ -235,6 +235,8 @@ class RequestTemplate:
     subresource: str = ""
     accept: str = "application/json"
     """The form of the reply, for instance with ``;as=PartialObjectMetadataList``."""
+    until: str = ""
+    """The reply is a stream without an end: it has answered once this text has come."""
 
 
 @dataclass(frozen=True, slots=True)

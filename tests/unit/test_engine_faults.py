@@ -136,6 +136,39 @@ async def test_a_record_whose_last_bytes_come_late_is_read_whole(tmp_path: Path)
     assert (progress.answered, progress.failed) == (3, 0)
 
 
+STREAM = RequestTemplate("list", "pods", "GET", "/api/v1/pods?watch=true", until="initial-events-end")
+
+
+async def test_a_stream_has_answered_with_its_last_initial_event(tmp_path: Path) -> None:
+    async def script(request: Request) -> None:
+        await request.start_watch()
+        await request.event("ADDED", pod("a", 1))
+        await request.send(b'2e\r\n{"annotations":{"initial-ev')  # the mark comes in two pieces
+        await asyncio.sleep(0.05)
+        await request.send(b'ents-end":"true"}}\n')
+        await asyncio.sleep(3600)
+
+    async with run(tmp_path, script, connections=2, most=2) as case:
+        progress = await case.engine.execute(phase(5, STREAM))
+        assert progress.errors == {}
+        assert (progress.answered, progress.failed) == (5, 0)
+        rows = await case.records("requests")
+    assert all(row["done_ns"] - row["sent_ns"] >= 50_000_000 for row in rows)
+    assert {row["status"] for row in rows} == {200}
+
+
+async def test_a_stream_that_ends_before_is_a_failure(tmp_path: Path) -> None:
+    async def script(request: Request) -> None:
+        await request.start_watch()
+        await request.event("ADDED", pod("a", 1))
+        await request.end_watch()
+
+    async with run(tmp_path, script) as case:
+        progress = await case.engine.execute(phase(2, STREAM))
+        assert (progress.answered, progress.failed) == (0, 2)
+        assert progress.errors == {"the stream ended too early": 2}
+
+
 async def test_too_many_requests_are_retried_as_told(tmp_path: Path) -> None:
     async def script(request: Request) -> None:
         if len(case.server.requests) == 1:

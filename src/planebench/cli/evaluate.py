@@ -31,10 +31,12 @@ from planebench.cli.options import (
     version_settings,
     versions,
 )
+from planebench.cli.report import DEFAULT as REPORT
 from planebench.model import ExitCode, PlanebenchError
 from planebench.planes import load_plane
-from planebench.report import components, json, terminal
+from planebench.report import components, html, json, terminal
 from planebench.results import Result, RunFolder
+from planebench.results.folder import write_text
 
 DEFAULT = "kubevirt-density"
 
@@ -114,6 +116,7 @@ def run(
         raise
     result = _evaluate(folder)
     output.print(terminal.render(result))
+    output.print(f"Report: {folder / REPORT}", soft_wrap=True, highlight=False)
     if keep_up:
         errors.print(f"cluster {name!r} is up; end it with: planebench down --name {name}", highlight=False)
     raise typer.Exit(verdict.exit_code(result))
@@ -148,8 +151,10 @@ def show(
 
 
 def _evaluate(folder: Path) -> Result:
+    """The result and the report, beside what they were made from."""
     result = slis.evaluate(folder)
     RunFolder(folder).write_result(result)
+    write_text(folder / REPORT, html.render(folder, result))
     return result
 
 

@@ -100,6 +100,10 @@ class Request(msgspec.Struct, gc=False, eq=False):
     """Failed tries to connect while it waited for a connection."""
     size: int = 0
     note: str = ""
+    until: bytes = b""
+    """Of a stream: what its answer ends with."""
+    tail: bytes = b""
+    """Of a stream: the last bytes, in which the beginning of that may be."""
     connection: Connection | None = None
 
 
@@ -248,7 +252,8 @@ class Dispatcher:
             plan.object_name[number].encode(), phase.namespaces[plan.namespace[number]], plan.index[number], number
         )
         connection.owner = request
-        connection.parser.expect()
+        request.until = phase.renderings[plan.template[number]].template.until.encode()
+        connection.parser.expect(keep_body=bool(request.until))
         request.connection = connection
         request.attempts += 1
         connection.send(data)
@@ -353,10 +358,13 @@ class Dispatcher:
 
     def received(self, connection: Connection, stamp_ns: int, now_ns: int) -> None:
         parser = connection.parser
-        if not parser.complete:
-            return
         request = connection.owner
         if not isinstance(request, Request):
+            return
+        if request.until and parser.status == 200:
+            self._streamed(request, connection, stamp_ns)
+            return
+        if not parser.complete:
             return
         connection.owner = None
         request.connection = None
@@ -372,6 +380,28 @@ class Dispatcher:
             self._refused(request, connection, stamp_ns, now_ns)
         if self._queue:
             self._serve_queue()
+
+    def _streamed(self, request: Request, connection: Connection, stamp_ns: int) -> None:
+        """A part of a stream has come. Its connection serves no other request: the stream would go on."""
+        parser = connection.parser
+        for piece in parser.take():
+            text = request.tail + piece
+            if request.until in text:
+                self._end_stream(request, connection)
+                self._finish(request, stamp_ns, parser.status, parser.received, request.note, failed=False)
+                return
+            request.tail = text[1 - len(request.until) :]
+        if parser.complete:
+            self._end_stream(request, connection)
+            error = self._count_error(request, "the stream ended too early")
+            self._finish(request, stamp_ns, parser.status, parser.received, error, failed=True)
+
+    def _end_stream(self, request: Request, connection: Connection) -> None:
+        connection.owner = None
+        request.connection = None
+        connection.close()
+        self._open -= 1
+        self._grow()
 
     def _refused(self, request: Request, connection: Connection, stamp_ns: int, now_ns: int) -> None:
         parser = connection.parser

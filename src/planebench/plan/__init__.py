@@ -3,7 +3,7 @@
 from planebench.plan.arrivals import arrivals, stream
 from planebench.plan.objects import REVISION_LABEL, RUN_LABEL, Kind, children_of, source_of
 from planebench.plan.operations import Naming, Operations
-from planebench.plan.planner import CANARY, LEASES, LIST_FORMS, NODES, Planner
+from planebench.plan.planner import CANARY, LEASES, LIST_FORMS, NODES, STORM, Planner
 
 __all__ = [
     "CANARY",
@@ -12,6 +12,7 @@ __all__ = [
     "NODES",
     "REVISION_LABEL",
     "RUN_LABEL",
+    "STORM",
     "Kind",
     "Naming",
     "Operations",

@@ -29,6 +29,10 @@ LIST_FORMS: Final[Mapping[str, tuple[str, str]]] = {
     "full": ("", "application/json"),
     "page": ("?limit=500", "application/json"),
     "metadata": ("", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"),
+    "stream": (
+        "?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true",
+        "application/json",
+    ),
 }
 """Form -> query and media type. 500 is client-go's page size."""
 
@@ -39,6 +43,11 @@ _READY = "status.conditions[Ready].status"
 _UNREACHABLE = "node.kubernetes.io/unreachable"
 _LEASE_NAMESPACE = "kube-node-lease"
 _LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+STORM: Final = "storm"
+"""How the names of LIST storms' phases begin."""
+
+_STREAM_END = "k8s.io/initial-events-end"
+"""The bookmark's annotation that ends a stream's initial events (kubernetes v1.37, apimachinery meta/v1)."""
 _PREPARATION_PER_S = 200.0
 """Nodes and namespaces come quickly, but not all in one instant: they are not what is measured."""
 _CANARY_NAMESPACE = "planebench-canary"
@@ -261,6 +270,23 @@ class Planner:
         operations = Operations.ordered(due_ns, template, index, namings)
         return self._phase("monitoring", Stage.MONITORING, templates, operations)
 
+    def storms(self) -> tuple[LoadPhase, ...]:
+        """LISTs of the first kind's objects, all due at once: whole ones, then streams if they are wanted."""
+        settings = self._scenario.lifecycle.monitoring
+        forms = [form for form in ("full", "stream") if form == "full" or form in settings.forms]
+        if not settings.storm or not settings.duration:
+            return ()
+        none = np.zeros(settings.storm, np.int32)
+        return tuple(
+            self._phase(
+                f"{STORM}-{form}",
+                Stage.MONITORING,
+                [_list_template(self.kinds[0].resource, form)],
+                Operations(none.astype(np.int64), none, none - 1, (Naming(form),)),
+            )
+            for form in forms
+        )
+
     def cleanup(self) -> LoadPhase:
         """Deletes every object, in the order of their numbers; its companions are due at the same time."""
         templates = [self._plane.delete(kind.template) for kind in self.kinds]
@@ -380,7 +406,8 @@ def _unreachable(effect: str) -> tuple[tuple[str, str], ...]:
 
 def _list_template(resource: Resource, form: str) -> RequestTemplate:
     query, accept = LIST_FORMS[form]
-    return RequestTemplate("list", resource.id, "GET", resource.path() + query, accept=accept)
+    until = _STREAM_END if form == "stream" else ""
+    return RequestTemplate("list", resource.id, "GET", resource.path() + query, accept=accept, until=until)
 
 
 def _read_template(resource: Resource) -> RequestTemplate:

@@ -197,6 +197,9 @@ class Lifecycle:
             if writes:
                 last: Goal = (CANARY, f"revision:{max(writes)}")
                 await self._engine.until(lambda p: _reached(p, last) > 0, _CANARY_WAIT_S)
+        for storm in self._planner.storms():
+            with self._record.phase(storm.name, storm.stage, len(storm.operations)):
+                await self._engine.execute(storm)
 
     async def clean_up(self) -> list[str]:
         """Ends when nothing is left of what is watched, nor of anything else that came along with it; returns what

@@ -319,7 +319,7 @@ class ChangeLoad(_Part):
         return share
 
 
-ListForm = Literal["full", "page", "metadata"]
+ListForm = Literal["full", "page", "metadata", "stream"]
 
 
 class Monitoring(_Part):
@@ -330,7 +330,12 @@ class Monitoring(_Part):
     lists: Annotated[int, Field(ge=0, le=10_000)] = 5
     """How many LISTs of each watched resource and each form, spread evenly."""
     forms: Annotated[tuple[ListForm, ...], BeforeValidator(_as_tuple)] = ("full", "page", "metadata")
-    """Forms of LIST: everything at once, the first 500 objects, everything but only the metadata."""
+    """Forms of LIST: everything at once, the first 500 objects, everything but only the metadata, and everything
+    as a stream (WatchList: a watch that begins with all objects), which has answered when its last initial event
+    came."""
+    storm: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """A LIST storm at the stage's end, as after a restart of many clients: so many LISTs of the workload's
+    objects, all due at the same moment; then, with the form stream, so many streams. 0: none."""
     reads: PerSecondOrNone = 20.0
     """How many single objects are read (GET) per second."""
     canary: PerSecondOrNone = 10.0

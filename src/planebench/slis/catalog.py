@@ -357,6 +357,16 @@ _DEFINITIONS: Final = (
         parts="resource, form",
     ),
     Definition(
+        "monitoring.storm",
+        "LIST storm",
+        "s",
+        Stage.MONITORING,
+        "from a LIST of a storm due to the receipt of its answer's last byte, or of its last initial event for a "
+        "stream: all of them were due at the same moment",
+        REQUESTS,
+        parts="resource, form",
+    ),
+    Definition(
         "monitoring.list_bytes",
         "LIST size",
         "bytes",

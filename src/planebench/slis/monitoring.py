@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from planebench.model import Stage
-from planebench.plan import CANARY, NODES
+from planebench.plan import CANARY, NODES, STORM
 from planebench.slis import node_health
 from planebench.slis.catalog import CATALOG, Definition
 from planebench.slis.indicator import Indicator, durations, pooled, responses, single
@@ -21,7 +21,9 @@ _READY = "ready"
 def indicators(seen: Observations) -> Iterator[Indicator]:
     """``monitoring.*``."""
     requests = seen.of_stage(Stage.MONITORING)
-    lists = requests.filter(pl.col("verb") == "list")
+    stormed = pl.col("phase").str.starts_with(STORM)
+    yield from _storms(requests.filter(stormed))
+    lists = requests.filter((pl.col("verb") == "list") & ~stormed)
     yield from pooled(
         CATALOG["monitoring.list"],
         [
@@ -53,6 +55,22 @@ def indicators(seen: Observations) -> Iterator[Indicator]:
     if (seen.objects["watch"] == NODES).any():
         yield _node_health(seen)
     yield from node_health.indicators(seen)
+
+
+def _storms(lists: pl.DataFrame) -> list[Indicator]:
+    return pooled(
+        CATALOG["monitoring.storm"],
+        [
+            responses(
+                CATALOG["monitoring.storm"],
+                mine,
+                measured_in=Stage.MONITORING,
+                part=(id_of(resource), form),
+                title=f"LIST storm of {mine.height:,}: {id_of(resource)}, {form}",
+            )
+            for resource, form, mine in _by_form(lists)
+        ],
+    )
 
 
 def _by_form(lists: pl.DataFrame) -> list[tuple[str, str, pl.DataFrame]]:
