@@ -43,10 +43,10 @@ def test_a_component_that_dies_shows_in_the_status(planebench: Planebench, tmp_p
     assert planebench("up").process.returncode == 0
     [cluster] = json.loads(planebench("status", "--json").output)
     pids = {process["name"]: process["pid"] for process in cluster["processes"]}
+    processes = [psutil.Process(pid) for pid in pids.values()]
     psutil.Process(pids["etcd"]).kill()
-    for pid in pids.values():
-        if psutil.pid_exists(pid):
-            psutil.Process(pid).wait(20)
+    _, alive = psutil.wait_procs(processes, 20)
+    assert not alive
     [cluster] = json.loads(planebench("status", "--json").output)
     assert cluster["state"] == "failed"
     assert "etcd was killed by SIGKILL" in cluster["failure"]
