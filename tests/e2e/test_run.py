@@ -59,6 +59,7 @@ def test_its_folder_holds_everything_and_no_secret(smoke: tuple[Command, Path]) 
         "logs",
         "plane.json",
         "raw",
+        "report.html",
         "result.json",
         "run.json",
         "scenario.yaml",
@@ -93,9 +94,12 @@ def test_show_prints_the_same_summary_from_the_folder_alone(
     elsewhere.symlink_to(folder)
     shown = planebench("show", str(elsewhere))
     assert shown.process.returncode == 0
-    without_place = [line for line in command.output.splitlines() if not line.startswith("Run folder:")]
-    assert [line for line in shown.output.splitlines() if not line.startswith("Run folder:")] == without_place
+    assert _without_places(shown.output) == _without_places(command.output)
     assert json.loads(planebench("show", str(folder), "--json").output)["counts"]["up"] == 20
+
+
+def _without_places(text: str) -> list[str]:
+    return [line for line in text.splitlines() if not line.startswith(("Run folder:", "Report:"))]
 
 
 # --- verdicts --------------------------------------------------------------------------------------------------
