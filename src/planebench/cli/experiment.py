@@ -37,7 +37,8 @@ VaryComponent = Annotated[
     typer.Option(
         "--vary-component",
         metavar="NAME=PATH|PATH...",
-        help=f"A factor: a component's binaries; '{_BUILT}' is planebench's own. Repeatable.",
+        help=f"A factor: a component's binaries, or source trees (folders) to build it from; '{_BUILT}' is "
+        "planebench's own. Repeatable.",
     ),
 ]
 

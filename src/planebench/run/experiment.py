@@ -8,6 +8,7 @@ from pathlib import Path
 
 from planebench import scenario as scenarios
 from planebench import slis
+from planebench.binaries.sources import Sources
 from planebench.experiment import Experiment, ExperimentFolder, PlannedTrial
 from planebench.model import ExitCode, PlanebenchError, UsageError
 from planebench.results import RunFolder
@@ -40,8 +41,12 @@ async def run_experiment(
         wanted = scenarios.load(folder.path / "scenario.yaml", variant.overrides)
         place = folder.start(trial)
         on_trial(trial, "started")
-        paths = {name: Path(path) for name, path in variant.components.items()}
-        options = RunOptions(seed=trial.seed, components={**(components or {}), **paths})
+        own = {name: Path(path) for name, path in variant.components.items()}
+        trees = {name: path for name, path in own.items() if path.is_dir()}
+        binaries = {name: path for name, path in own.items() if name not in trees}
+        options = RunOptions(
+            seed=trial.seed, components={**(components or {}), **binaries}, sources=Sources(trees=trees)
+        )
         try:
             await run(wanted, place, options, listener)
         except PlanebenchError as error:
@@ -57,13 +62,13 @@ async def run_experiment(
 
 
 def check(experiment: Experiment, scenario: Scenario) -> None:
-    """Raises UsageError where a variant does not fit the scenario, or a binary is missing."""
+    """Raises UsageError where a variant does not fit the scenario, or a binary or source tree is missing."""
     text = scenarios.dump(scenario)
     for variant in experiment.variants:
         scenarios.parse(text, name=scenario.name, overrides=variant.overrides)
         for name, path in variant.components.items():
-            if not Path(path).is_file():
-                raise UsageError(f"--vary-component {name}: {path}: no such file")
+            if not Path(path).exists():
+                raise UsageError(f"--vary-component {name}: {path}: no such file or source tree")
 
 
 def _evaluate(place: Path) -> None:
