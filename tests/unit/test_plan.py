@@ -311,7 +311,7 @@ def test_monitoring_lists_in_every_form_reads_and_writes_canaries() -> None:
     listed = {phase.templates[operation.template].path for operation in by_verb["list"]}
     assert listed == {f"/api/v1/{plural}{query}" for plural in ("nodes", "pods") for query in ("", "?limit=500")}
     accepts = {operation.name: phase.templates[operation.template].accept for operation in by_verb["list"]}
-    assert accepts == {form: accept for form, (_, accept) in LIST_FORMS.items()}
+    assert accepts == {form: LIST_FORMS[form][1] for form in ("full", "page", "metadata")}
     for operation in by_verb["get"]:
         path = f"/api/v1/namespaces/planebench-{operation.index % 2}/pods/pod-{operation.index:06d}"
         assert rendered(phase, operation)[1] == path
@@ -325,6 +325,24 @@ def test_monitoring_lists_in_every_form_reads_and_writes_canaries() -> None:
     due_ns = [operation.due_ns for operation in phase.operations]
     assert due_ns == sorted(due_ns)
     assert max(due_ns) < 2_000_000_000
+
+
+def test_a_storm_is_due_at_once_and_comes_as_lists_then_as_streams() -> None:
+    plan = planner(lifecycle__monitoring="{duration: 2s, storm: 7, forms: [page, stream]}")
+    lists, streams = plan.storms()
+    assert [phase.name for phase in (lists, streams)] == ["storm-full", "storm-stream"]
+    for phase, form in ((lists, "full"), (streams, "stream")):
+        assert phase.stage is Stage.MONITORING
+        assert [(operation.due_ns, operation.name) for operation in phase.operations] == [(0, form)] * 7
+        [template] = phase.templates
+        assert template.path == f"/api/v1/pods{LIST_FORMS[form][0]}"
+    assert lists.templates[0].until == ""
+    assert streams.templates[0].until == "k8s.io/initial-events-end"
+
+
+@pytest.mark.parametrize("monitoring", ["{storm: 0}", "{storm: 7, duration: 0s}"])
+def test_a_storm_may_be_left_out(monitoring: str) -> None:
+    assert planner(lifecycle__monitoring=monitoring).storms() == ()
 
 
 @pytest.mark.parametrize("duration", ["0s", "10ms"])

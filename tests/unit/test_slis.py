@@ -198,6 +198,7 @@ def test_together_they_show_every_indicator(of_pods: tuple[Result, Truth], of_ma
     found |= {row.part_of for row in (*of_pods[0].rows().values(), *of_machines.rows().values())}
     elsewhere = {
         "harness.lateness",  # the harness component's latency
+        "monitoring.storm",  # see the storm below
         # by runs of other workloads, see test_slis_placement.py
         "scheduling.zone_skew",
         "scheduling.refused",
@@ -215,6 +216,19 @@ def test_together_they_show_every_indicator(of_pods: tuple[Result, Truth], of_ma
         "cleanup.net",
     }
     assert CATALOG.keys() - found == elsewhere
+
+
+def test_a_storm_is_told_apart_from_other_lists(tmp_path: Path) -> None:
+    run = looked_at(pods()[0])
+    run.phase("storm-full", Stage.MONITORING, 220, 221)
+    for number in range(4):
+        took_s = 0.03 * (number + 1)
+        run.request("storm-full", Stage.MONITORING, "list", "pods", -1, "full", 220, took_s=took_s, received=900)
+    rows = slis.evaluate(run.write(tmp_path / "run")).rows()
+    storm = rows["monitoring.storm"]
+    assert (storm.n, storm.p50, storm.max) == (4, pytest.approx(0.06), pytest.approx(0.12))
+    assert storm.title == "LIST storm"
+    assert rows["monitoring.list"].n == 6
 
 
 # --- machines ------------------------------------------------------------------------------------------------

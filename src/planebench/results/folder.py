@@ -42,6 +42,8 @@ from planebench.scenario import Scenario, dump
 SCHEMA_VERSION = 1
 """Of the folder: ``schema`` in run.json. Rises when older readers would misread it."""
 
+_YAML_END = "...\n"
+
 _Document = TypeVar("_Document", bound=BaseModel)
 
 
@@ -162,8 +164,8 @@ class RunFolder:
     # --- writing ---
 
     def write_scenario(self, scenario: Scenario) -> None:
-        """The scenario as it is run."""
-        write_text(self.path / "scenario.yaml", dump(scenario))
+        """The scenario as it is run, with YAML's own mark at its end: half of a YAML document may be one, too."""
+        write_text(self.path / "scenario.yaml", f"{dump(scenario)}{_YAML_END}")
 
     def write_plane(self, plane: Plane) -> None:
         """The plane as it is run: analysis must not depend on a folder elsewhere, or on a later version of it."""
@@ -191,6 +193,8 @@ class RunFolder:
     def scenario(self) -> Scenario:
         path = self.path / "scenario.yaml"
         text = _read(path).decode("utf-8", "replace")
+        if not text.endswith(_YAML_END):
+            raise PlanebenchError(f"{path}: is truncated or damaged: its end is missing")
         try:
             return Scenario.model_validate(yaml.safe_load(text))
         except yaml.YAMLError as error:
