@@ -1,5 +1,5 @@
 """Fixtures are in modules of their own, where they are typed."""
 
-from evaluated import observed
+from evaluated import all_observed, observed
 
-__all__ = ["observed"]
+__all__ = ["all_observed", "observed"]

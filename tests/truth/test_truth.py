@@ -35,44 +35,54 @@ KINDS = ("plain", "held")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_service_times_are_the_audit_log_s(observed: Observed, kind: str) -> None:
+def test_service_times_are_the_audit_log_s(all_observed: list[Observed], kind: str) -> None:
     """The API server logs when it has got a request and when it has answered it."""
-    entries = audit.successes(observed.log, "planebench:load", "create")
-    created = observed.evaluated.created()
-    assert set(entries) == set(created["name"])
-    names = observed.evaluated.created(kind)["name"]
-    true_s = np.array([entries[name].done_s - entries[name].received_s for name in names])
-    compare(observed.evaluated.took_s(prefix=kind), true_s)
+
+    def times_s(observed: Observed) -> tuple[Values, Values]:
+        entries = audit.successes(observed.log, "planebench:load", "create")
+        created = observed.evaluated.created()
+        assert set(entries) == set(created["name"])
+        names = observed.evaluated.created(kind)["name"]
+        true_s = np.array([entries[name].done_s - entries[name].received_s for name in names])
+        return observed.evaluated.took_s(prefix=kind), true_s
+
+    compare([times_s(observed) for observed in all_observed])
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(
-    ("stage", "milestone", "user", "verb", "subresource"),
-    [
-        (Stage.CREATION, "scheduled", "system:kube-scheduler", "create", "binding"),
-        (Stage.CREATION, "running", "planebench:simulator", "patch", "status"),
-        (Stage.CLEANUP, "deleted", "planebench:simulator", "delete", ""),
-    ],
-)
+MILESTONES = [
+    *((Stage.CREATION, "scheduled", "system:kube-scheduler", "create", "binding", kind) for kind in KINDS),
+    *((Stage.CREATION, "running", "planebench:simulator", "patch", "status", kind) for kind in KINDS),
+    (Stage.CLEANUP, "deleted", "planebench:simulator", "delete", "", ""),  # the webhook lets deletions pass
+]
+
+
+@pytest.mark.parametrize(("stage", "milestone", "user", "verb", "subresource", "kind"), MILESTONES)
 def test_milestones_are_the_audit_log_s(
-    observed: Observed, stage: Stage, milestone: str, user: str, verb: str, subresource: str, kind: str
+    all_observed: list[Observed], stage: Stage, milestone: str, user: str, verb: str, subresource: str, kind: str
 ) -> None:
     """From the request that sets it going until the write that makes the milestone has been answered."""
     own = "create" if stage is Stage.CREATION else "delete"
-    begun = audit.successes(observed.log, "planebench:load", own)
-    written = audit.successes(observed.log, user, verb, subresource)
-    requests = observed.evaluated.seen.of_stage(stage, own).filter(pl.col("name").str.starts_with(kind))
-    names = requests["name"].to_list()
-    assert set(names) <= set(written)
-    true_s = np.array([written[name].done_s - begun[name].received_s for name in names])
-    receipts_s = observed.evaluated.seen.reached_s(requests["index"], "pods", milestone)
-    compare(receipts_s - requests["sent_ns"].to_numpy() / 1e9, true_s)
+
+    def times_s(observed: Observed) -> tuple[Values, Values]:
+        begun = audit.successes(observed.log, "planebench:load", own)
+        written = audit.successes(observed.log, user, verb, subresource)
+        requests = observed.evaluated.seen.of_stage(stage, own).filter(pl.col("name").str.starts_with(kind))
+        names = requests["name"].to_list()
+        assert set(names) <= set(written)
+        true_s = np.array([written[name].done_s - begun[name].received_s for name in names])
+        receipts_s = observed.evaluated.seen.reached_s(requests["index"], "pods", milestone)
+        return receipts_s - requests["sent_ns"].to_numpy() / 1e9, true_s
+
+    compare([times_s(observed) for observed in all_observed])
 
 
-def compare(found_s: Values, true_s: Values) -> None:
+def compare(runs: list[tuple[Values, Values]]) -> None:
+    """p50 and p99 of what planebench found and of what is true; the median error over the runs counts."""
     for percent in PERCENTILES:
-        found, true = percentile(found_s, percent), percentile(true_s, percent)
-        assert close(found, true), f"p{percent} {found * 1e3:.2f} ms, in truth {true * 1e3:.2f} ms"
+        pairs = [(percentile(found_s, percent), percentile(true_s, percent)) for found_s, true_s in runs]
+        errors = sorted((abs(found - true), found, true) for found, true in pairs)
+        _, found, true = errors[len(errors) // 2]
+        assert close(found, true), f"p{percent} {found * 1e3:.2f} ms, in truth {true * 1e3:.2f} ms; all: {pairs}"
 
 
 # --- planted delays --------------------------------------------------------------------------------------------
