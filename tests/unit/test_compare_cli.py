@@ -53,19 +53,19 @@ def refused(*arguments: str | Path) -> PlanebenchError:
 def test_faster_and_slower(trials: Path) -> None:
     done = invoke("compare", trials / "base", trials / "slow")
     assert done.exit_code == 0
-    assert "1 slower, 1 dearer, 4 no difference shown." in done.stdout
+    assert "2 slower, 1 dearer, 5 no difference shown." in done.stdout
     back = invoke("compare", trials / "slow", trials / "base")
-    assert "1 faster, 1 cheaper, 4 no difference shown." in back.stdout
+    assert "2 faster, 1 cheaper, 5 no difference shown." in back.stdout
 
 
 def test_no_difference_is_none_shown(trials: Path) -> None:
-    assert "6 no difference shown." in invoke("compare", trials / "base", trials / "same").stdout
+    assert "8 no difference shown." in invoke("compare", trials / "base", trials / "same").stdout
 
 
 def test_one_run_each_is_too_few(trials: Path) -> None:
     done = invoke("compare", trials / "base" / "000", trials / "slow" / "000")
     assert done.exit_code == 0
-    assert "6 too few trials." in done.stdout
+    assert "8 too few trials." in done.stdout
     assert re.search(r"creation.startup p99 .* \+(29|30|31)% +too few trials", done.stdout)  # told all the same
 
 
@@ -151,7 +151,7 @@ def test_the_gate_s_exit_codes(trials: Path) -> None:
     passed = invoke("gate", "--baseline", trials / "base", trials / "same")
     assert (passed.exit_code, passed.stdout.splitlines()[-1]) == (0, "PASS: no figure is shown to be worse.")
     failed = invoke("gate", "--baseline", trials / "base", trials / "slow")
-    assert (failed.exit_code, failed.stdout.splitlines()[-1]) == (1, "FAIL: 2 figures are shown to be worse.")
+    assert (failed.exit_code, failed.stdout.splitlines()[-1]) == (1, "FAIL: 3 figures are shown to be worse.")
     assert re.search(r"worse: creation.startup p99: slower, \+(29|30|31)% \(95% interval", failed.stdout)
     better = invoke("gate", "--baseline", trials / "slow", trials / "base")
     assert better.exit_code == 0
@@ -175,7 +175,7 @@ def test_the_gate_s_margin_and_figures(trials: Path) -> None:
 def test_the_gate_for_a_pull_request(trials: Path) -> None:
     done = invoke("gate", "--baseline", trials / "base", trials / "slow", "--format", "markdown")
     assert done.exit_code == 1
-    assert done.stdout.startswith("### ❌ FAIL: synthetic against its baseline\n\n- creation.startup p99: slower")
+    assert done.stdout.startswith("### ❌ FAIL: synthetic against its baseline\n\n- creation.startup p50: slower")
 
 
 def test_a_candidate_that_broke_has_not_passed(trials: Path, tmp_path: Path) -> None:
