@@ -104,12 +104,30 @@ class Access:
 
     host: str
     port: int
-    ca: Path
-    identity: Identity
+    ca: Path | None = None
+    """The authorities that its certificate is checked against; None: the system's."""
+    identity: Identity | None = None
+    """None: it is shown no client certificate."""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Of every request: a token, or whom to act as."""
+    server_name: str = ""
+    """What its certificate is to name; empty: the host."""
+    prefix: str = ""
+    """What stands before every API path, for instance ``/k8s/clusters/c-1``."""
+    proxy: str = field(default="", repr=False)
+    """URL of a proxy on the way: http, https, socks5 or socks5h, perhaps with user and password."""
+    tls: bool = True
+    verified: bool = True
+    """False: its certificate is not checked."""
+
+    @property
+    def authority(self) -> str:
+        """Host and port as in URLs."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def url(self) -> str:
-        return f"https://{self.host}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{self.authority}{self.prefix}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from planebench.model import Manifest
 from planebench.planes import Plane
 
 if TYPE_CHECKING:  # in `model` terms only: a scenario is read, never made, here
     from planebench.scenario import NodePool
+
+SIMULATOR_LABEL: Final = "planebench.dev/simulator"
+"""Names the simulator that plays a node; without the label the node is released and falls silent."""
+SIMULATOR: Final = "kwok"
+"""The simulator of a control plane of planebench's own."""
 
 _EPHEMERAL_STORAGE = "500Gi"
 """Every node has some, and some pods ask for it."""
@@ -38,6 +43,7 @@ def _manifest(pool: NodePool, number: int, plane: Plane, address: str) -> Manife
         "kubernetes.io/hostname": name,
         "node-role.kubernetes.io/worker": "",
         "planebench.dev/pool": pool.name,
+        SIMULATOR_LABEL: SIMULATOR,
         **plane.nodes.labels,
     }
     if pool.zones:

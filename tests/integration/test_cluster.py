@@ -132,6 +132,7 @@ async def test_load_is_an_ordinary_user_with_a_priority_level_of_its_own(
     ):
         assert response.status == 200
         assert response.headers["X-Kubernetes-PF-FlowSchema-UID"] == schema["metadata"]["uid"]
+    assert cluster.load.identity is not None
     assert "system:masters" not in cluster.load.identity.groups
 
 

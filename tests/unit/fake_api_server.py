@@ -32,6 +32,8 @@ class Request:
     body: bytes
     writer: asyncio.StreamWriter
     connection: int
+    headers: dict[str, str]
+    """Names in lower case."""
 
     async def send(self, *pieces: bytes) -> None:
         """Send pieces, each in a TLS record of its own."""
@@ -87,28 +89,32 @@ class FakeAPIServer:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
                 method, target, _ = head.split("\r\n", 1)[0].split(" ")
-                headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if line)
+                lines = [line.split(": ", 1) for line in head.split("\r\n")[1:] if line]
+                headers = {name.lower(): value for name, value in lines}
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 url = urlsplit(target)
-                request = Request(method, url.path, dict(parse_qsl(url.query)), body, writer, number)
+                query = dict(parse_qsl(url.query))
+                request = Request(method, url.path, query, body, writer, number, headers)
                 self.requests.append(request)
                 await self.script(request)
         writer.close()
 
 
 @contextlib.asynccontextmanager
-async def fake_api_server(folder: Path, script: Script) -> AsyncIterator[FakeAPIServer]:
-    """Run a server on a free port of the loopback."""
+async def fake_api_server(
+    folder: Path, script: Script, *, certificates: bool = True, tls: bool = True
+) -> AsyncIterator[FakeAPIServer]:
+    """Run a server on a free port of the loopback; it wants client ``certificates``, where it has TLS at all."""
     authority = _authority(folder)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "server.crt", folder / "server.key")
-    context.load_verify_locations(authority)
-    context.verify_mode = ssl.CERT_REQUIRED
     user = Identity("load", (), folder / "load.crt", folder / "load.key")
     server = FakeAPIServer(Access("127.0.0.1", 0, authority, user), script)
-    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=context)
+    context = server_context(folder)
+    if certificates:
+        context.load_verify_locations(authority)
+        context.verify_mode = ssl.CERT_REQUIRED
+    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=context if tls else None)
     port = listener.sockets[0].getsockname()[1]
-    server.access = Access("127.0.0.1", port, authority, user)
+    server.access = Access("127.0.0.1", port, authority, user if certificates else None, tls=tls)
     try:
         yield server
     finally:
@@ -116,6 +122,13 @@ async def fake_api_server(folder: Path, script: Script) -> AsyncIterator[FakeAPI
         server.closed = True
         for writer in server.writers:
             writer.transport.abort()
+
+
+def server_context(folder: Path) -> ssl.SSLContext:
+    """With the server's certificate; the folder's authority must have been made."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.crt", folder / "server.key")
+    return context
 
 
 @contextlib.asynccontextmanager

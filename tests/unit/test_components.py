@@ -268,7 +268,7 @@ def test_kwok_s_file_has_every_parallelism_and_all_stages() -> None:
 
 def test_kwok_manages_planebench_s_nodes_only() -> None:
     flags = flags_of(kwok())
-    assert flags["manage-nodes-with-label-selector"] == "planebench.dev/pool"
+    assert flags["manage-nodes-with-label-selector"] == "planebench.dev/simulator=kwok"
     assert flags["manage-all-nodes"] == "false"
     assert flags["node-lease-duration-seconds"] == "40"
     assert flags["config"] == "/c/config/kwok.yaml"

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from planebench import nodes
-from planebench.components.kwok import NODE_SELECTOR
 from planebench.planes import Plane, builtin_names, load_plane
 from planebench.scenario import NodePool
 
@@ -50,7 +49,7 @@ def test_a_node_is_what_a_kubelet_would_say() -> None:
 
 @pytest.mark.parametrize("plane", builtin_names())
 def test_kwok_finds_its_nodes(plane: str) -> None:
-    assert NODE_SELECTOR in one(load_plane(plane))["metadata"]["labels"]
+    assert one(load_plane(plane))["metadata"]["labels"][nodes.SIMULATOR_LABEL] == nodes.SIMULATOR
 
 
 def test_addresses_differ_over_all_pools() -> None:

@@ -12,7 +12,9 @@ from planebench.model import Access
 
 def write(file: Path, access: Access, name: str) -> Path:
     """A kubeconfig for one user of one cluster, for the owner's eyes only; JSON is YAML, too."""
-    user = access.identity.user
+    identity = access.identity
+    assert identity is not None and access.ca is not None  # noqa: S101 (planebench's own clusters have both)
+    user = identity.user
     content = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -23,8 +25,8 @@ def write(file: Path, access: Access, name: str) -> Path:
             {
                 "name": user,
                 "user": {
-                    "client-certificate-data": _encoded(access.identity.certificate),
-                    "client-key-data": _encoded(access.identity.key),
+                    "client-certificate-data": _encoded(identity.certificate),
+                    "client-key-data": _encoded(identity.key),
                 },
             }
         ],

@@ -6,15 +6,15 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from planebench.components.layout import LOOPBACK, Layout
 from planebench.components.process import Probe, ProcessSpec
 from planebench.model import Endpoint, Manifest, Profiler, Role, UsageError
+from planebench.nodes import SIMULATOR, SIMULATOR_LABEL
 from planebench.versions import numbers
 
 COMPONENT = "kwok"
-NODE_SELECTOR = "planebench.dev/pool"
-"""It manages the nodes with this label; without the label a node is released and falls silent."""
 POD_CIDR = "10.128.0.0/9"
 _IPS, _IP = re.compile(r"\b(Node|Pod)IPsWith ([^}]*?)\s*}}"), r"list (\1IPWith \2) }}"
 """The template functions for addresses: lists since 0.8, one address before."""
@@ -42,17 +42,21 @@ class Kwok:
     stages: Sequence[Manifest]
     parallelism: Parallelism = Parallelism()
     flags: Mapping[str, str] = field(default_factory=dict)
+    plays: str = SIMULATOR
+    """It manages the nodes whose label :data:`planebench.nodes.SIMULATOR_LABEL` says this."""
     version: str = "unknown"
     """Before 0.8 it knows stages in an older form alone."""
     profiling: bool = False
+    kubeconfig: Path | None = None
+    """None: the layout's, of its own name."""
 
     def spec(self) -> ProcessSpec:
         layout = self.layout
         configuration = layout.configuration(self.name)
         flags = {
-            "kubeconfig": str(layout.kubeconfig(self.name)),
+            "kubeconfig": str(self.kubeconfig or layout.kubeconfig(self.name)),
             "config": str(configuration),
-            "manage-nodes-with-label-selector": NODE_SELECTOR,
+            "manage-nodes-with-label-selector": f"{SIMULATOR_LABEL}={self.plays}",
             "manage-all-nodes": "false",
             "node-lease-duration-seconds": str(NODE_LEASE_S),
             "cidr": POD_CIDR,

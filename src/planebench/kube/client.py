@@ -11,11 +11,12 @@ import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import quote
 
 import aiohttp
 
+from planebench.kube import trust
 from planebench.model import Access, Identity, Manifest, PlanebenchError
 
 APPLY_PATCH = "application/apply-patch+yaml"
@@ -52,34 +53,57 @@ def tls_context(ca: Path | None, identity: Identity | None) -> ssl.SSLContext:
     return context
 
 
+class Renewable(Protocol):
+    """A user whose credentials may change, see :class:`planebench.kube.login.Login`."""
+
+    @property
+    def access(self) -> Access: ...
+
+    async def renew(self) -> bool: ...
+
+
 class Client:
     """Requests to one API server as one user; an async context manager.
 
-    A 429 or a reply that asks for a later retry is retried. Every other refusal raises ApiError.
+    A 429 or a reply that asks for a later retry is retried, and a 401 where credentials can be renewed. Every
+    other refusal raises ApiError.
     """
 
-    def __init__(self, access: Access, *, user_agent: str = "planebench-setup") -> None:
-        self._access = access
+    def __init__(
+        self, who: Access | Renewable, *, user_agent: str = "planebench-setup", timeout_s: float = _TIMEOUT_S
+    ) -> None:
+        self._who = who
         self._user_agent = user_agent
+        self._timeout_s = timeout_s
         self._session: aiohttp.ClientSession | None = None
+        self._identity: Identity | None = None
+        """Of the session."""
+        self._earlier: list[aiohttp.ClientSession] = []
+        """With certificates of before: requests may still be going on."""
         self._plurals: dict[str, dict[str, tuple[str, bool]]] = {}
 
+    @property
+    def access(self) -> Access:
+        return self._who if isinstance(self._who, Access) else self._who.access
+
     async def __aenter__(self) -> Self:
-        context = tls_context(self._access.ca, self._access.identity)
-        self._session = aiohttp.ClientSession(
-            self._access.url,
-            connector=aiohttp.TCPConnector(ssl=context, limit=_CONNECTIONS),
-            headers={"User-Agent": self._user_agent},
-            timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S),
-        )
+        self._session = self._open(self.access)
         return self
+
+    def _open(self, access: Access) -> aiohttp.ClientSession:
+        self._identity = access.identity
+        return aiohttp.ClientSession(
+            connector=_connector(access),
+            headers={"User-Agent": self._user_agent},
+            timeout=aiohttp.ClientTimeout(total=self._timeout_s),
+        )
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        for session in (*self._earlier, *([self._session] if self._session else ())):
+            await session.close()
+        self._earlier, self._session = [], None
 
     async def get(self, path: str, **query: str) -> dict[str, Any]:
         """An object, or whatever else the path holds as JSON."""
@@ -90,9 +114,9 @@ class Client:
         items: Sequence[Manifest] = (await self.get(path, **query)).get("items") or []
         return items
 
-    async def list_metadata(self, path: str) -> Sequence[Manifest]:
+    async def list_metadata(self, path: str, **query: str) -> Sequence[Manifest]:
         """The items of a collection, without spec and status."""
-        content = await self.request("GET", path, accept=_METADATA)
+        content = await self.request("GET", path, query=query, accept=_METADATA)
         items: Sequence[Manifest] = json.loads(content).get("items") or []
         return items
 
@@ -128,24 +152,55 @@ class Client:
         accept: str = "application/json",
     ) -> bytes:
         """The body of a successful reply; raises ApiError for every other one."""
-        assert self._session is not None, "use the client as a context manager"  # noqa: S101
+        return (await self.fetch(method, path, body, content_type, query, accept))[0]
+
+    async def fetch(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        content_type: str = "application/json",
+        query: Mapping[str, str] | None = None,
+        accept: str = "application/json",
+    ) -> tuple[bytes, str]:
+        """The body of a successful reply and its media type; raises ApiError for every other one."""
         data = None if body is None else json.dumps(body).encode()
-        headers = {"Accept": accept} | ({} if data is None else {"Content-Type": content_type})
+        form = {"Accept": accept} | ({} if data is None else {"Content-Type": content_type})
         for attempt in range(1, _ATTEMPTS + 1):
+            access = self.access
+            session = self._session_for(access)
             try:
-                async with self._session.request(
-                    method, path, data=data, headers=headers, params=query
+                async with session.request(
+                    method,
+                    access.url + path,
+                    data=data,
+                    headers=[*form.items(), *access.headers],
+                    params=query,
+                    server_hostname=access.server_name or None,
+                    proxy=access.proxy if access.proxy.startswith("http") else None,
                 ) as response:
                     content = await response.read()
             except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
                 raise ApiError(method, path, 0, "", str(error) or type(error).__name__) from None
             if response.ok:
-                return content
+                return content, response.content_type
+            if response.status == 401 and attempt == 1 and not isinstance(self._who, Access):
+                if await self._who.renew():
+                    continue
+                break
             retry_after = response.headers.get("Retry-After", "")
             if not retry_after.isdigit() or attempt == _ATTEMPTS:
                 break
             await asyncio.sleep(int(retry_after))
         raise _error(method, path, response.status, content)
+
+    def _session_for(self, access: Access) -> aiohttp.ClientSession:
+        """A session that shows the certificate of now."""
+        assert self._session is not None, "use the client as a context manager"  # noqa: S101
+        if access.identity != self._identity:
+            self._earlier.append(self._session)
+            self._session = self._open(access)
+        return self._session
 
     async def collection(self, manifest: Manifest) -> str:
         """The path of the collection that an object belongs to.
@@ -181,6 +236,16 @@ class Client:
     ) -> dict[str, Any]:
         result: dict[str, Any] = json.loads(await self.request(method, path, body, content_type, query))
         return result
+
+
+def _connector(access: Access) -> aiohttp.TCPConnector:
+    context = trust.context(access) if access.tls else True
+    if access.proxy and not access.proxy.startswith("http"):
+        from aiohttp_socks import ProxyConnector
+
+        url = access.proxy.replace("socks5h:", "socks5:", 1)  # the proxy looks names up in both
+        return ProxyConnector.from_url(url, rdns=True, ssl=context, limit=_CONNECTIONS)
+    return aiohttp.TCPConnector(ssl=context, limit=_CONNECTIONS)
 
 
 def _error(method: str, path: str, status: int, content: bytes) -> ApiError:

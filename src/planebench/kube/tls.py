@@ -13,7 +13,8 @@ from typing import Final, Protocol
 
 from planebench.kube.http1 import ProtocolError, ReplyParser
 from planebench.kube.loop import EPOLLIN, EPOLLOUT, Loop
-from planebench.model import Access
+from planebench.kube.peer import Peer
+from planebench.kube.proxy import ProxyError
 
 _SO_TIMESTAMPNS: Final = 35
 """asm-generic/socket.h: x86 and arm64, where its timespec is two 64-bit integers."""
@@ -27,25 +28,6 @@ _CLOSED: Final = "closed by the server"
 _buffer = bytearray(_RECEIVE_BYTES)
 _view = memoryview(_buffer)
 _buffers = [_view]
-
-
-class Peer:
-    """An API server's address and how to prove oneself to it.
-
-    Raises:
-        OSError, ssl.SSLError: a certificate file is missing or unusable.
-    """
-
-    def __init__(self, access: Access) -> None:
-        self.host = access.host
-        self.port = access.port
-        self.address = socket.getaddrinfo(access.host, access.port, type=socket.SOCK_STREAM)[0]
-        context = ssl.create_default_context(cafile=str(access.ca))
-        context.load_cert_chain(str(access.identity.certificate), str(access.identity.key))
-        context.set_alpn_protocols(["http/1.1"])
-        self.context = context
-        self.session: ssl.SSLSession | None = None
-        """An earlier connection's session: resuming it spares both sides the signatures."""
 
 
 class Handler(Protocol):
@@ -80,6 +62,7 @@ class Connection:
         "_session",
         "_socket",
         "_unsent",
+        "_way",
         "is_open",
         "owner",
         "parser",
@@ -101,11 +84,7 @@ class Connection:
         self._unsent = b""
         self._partial = False
         """OpenSSL holds a part of a record: what completes it may be shorter than its plain text."""
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._session = peer.context.wrap_bio(
-            self._incoming, self._outgoing, server_hostname=peer.host, session=peer.session
-        )
+        self._session, self._incoming, self._outgoing, self._way = peer.layers()
         family, kind, protocol, _, address = peer.address
         self._socket = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, protocol)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -175,8 +154,43 @@ class Connection:
             return
         fd = self._socket.fileno()
         self._loop.unregister(fd)
+        if self._way is not None:
+            self._loop.register(fd, EPOLLIN, self._on_the_way, patient=self._patient)
+            self._say(None)
+            return
         self._loop.register(fd, EPOLLIN, self._ready, patient=self._patient)
         self._handshake()
+
+    def _on_the_way(self, _events: int) -> None:
+        """The proxy has answered."""
+        try:
+            answer = self._socket.recv(_RECORD_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lose(f"proxy: {error.strerror or error}")
+            return
+        if answer:
+            self._say(answer)
+        else:
+            self._lose("closed by the proxy")
+
+    def _say(self, answer: bytes | None) -> None:
+        """Go on in the dialogue with the proxy; at its end the way is free."""
+        assert self._way is not None  # noqa: S101 (there is a proxy)
+        try:
+            request = next(self._way) if answer is None else self._way.send(answer)
+            self._socket.sendall(request)  # a few bytes on a fresh connection
+        except StopIteration:
+            self._way = None
+            fd = self._socket.fileno()
+            self._loop.unregister(fd)
+            self._loop.register(fd, EPOLLIN, self._ready, patient=self._patient)
+            self._handshake()
+        except (ProxyError, ssl.SSLError) as error:
+            self._lose(_tls_reason(error) if isinstance(error, ssl.SSLError) else str(error))
+        except OSError as error:
+            self._lose(f"proxy: {error.strerror or error}")
 
     def _handshake(self) -> None:
         try:
@@ -243,7 +257,7 @@ class Connection:
         except ssl.SSLWantReadError:  # the record's rest has not arrived, or it was a session ticket
             self._partial = True
             if self._peer.session is None:
-                self._peer.session = self._session.session
+                self._peer.keep_session(self._session)
         except ssl.SSLError as error:
             ended = _tls_reason(error)
         if parts:

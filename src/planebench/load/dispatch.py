@@ -4,6 +4,7 @@ An operation that finds no idle connection waits for one (a new one is opened, u
 minus due, includes that wait. What is retried, and how it is recorded:
 
 - 429, and 5xx with Retry-After: after the time that the server names, until the request's timeout.
+- 401: once, after a second, in which the credentials are renewed.
 - A connection that ended before the first byte of a reply: once, on another connection. The first request may
   have been executed, so a create that is then answered 409 (already exists), or a delete that is answered 404,
   counts as done: its record keeps the status and says ``connection`` for the lost first answer.
@@ -23,7 +24,8 @@ import msgspec
 
 from planebench.kube.histogram import Histogram
 from planebench.kube.loop import NEVER, Alarm, Loop
-from planebench.kube.tls import Connection, Peer
+from planebench.kube.peer import Peer
+from planebench.kube.tls import Connection
 from planebench.load.messages import Messages, collapse
 from planebench.load.protocol import PhaseFile
 from planebench.model import RequestTemplate
@@ -37,6 +39,7 @@ UNFINISHED: Final = "unfinished"
 _CONNECT_TIMEOUT_S: Final = 10.0
 _RECONNECT_S: Final = 0.1
 _EXPIRY_CHECK_S: Final = 0.2
+_NEW_CREDENTIALS_NS: Final = 1_000_000_000
 
 
 class _Status(msgspec.Struct):
@@ -49,13 +52,27 @@ class Rendering:
 
     __slots__ = ("_arguments", "_fixed_length", "_format", "_uses", "template")
 
-    def __init__(self, template: RequestTemplate, host: str, user_agent: str, audit_id: str = "") -> None:
-        """``audit_id``: what every request's Audit-ID header begins with; the operation's number follows."""
+    def __init__(
+        self,
+        template: RequestTemplate,
+        host: str,
+        user_agent: str,
+        audit_id: str = "",
+        *,
+        prefix: str = "",
+        headers: str = "",
+    ) -> None:
+        """
+        Args:
+            audit_id: what every request's Audit-ID header begins with; the operation's number follows.
+            prefix: what stands before the path.
+            headers: whole lines, for instance a token's.
+        """
         self.template = template
         head = [
-            f"{template.method} {template.path} HTTP/1.1",
+            f"{template.method} {prefix}{template.path} HTTP/1.1",
             f"Host: {host}",
-            f"User-Agent: {user_agent}",
+            f"{headers}User-Agent: {user_agent}",
             f"Accept: {template.accept}",
         ]
         if audit_id:
@@ -98,6 +115,8 @@ class Request(msgspec.Struct, gc=False, eq=False):
     attempts: int = 0
     refusals: int = 0
     """Failed tries to connect while it waited for a connection."""
+    unauthorized: bool = False
+    """It was answered 401 once."""
     size: int = 0
     note: str = ""
     until: bytes = b""
@@ -197,12 +216,29 @@ class Dispatcher:
     def execute(self, number: int, plan: PhaseFile, start_ns: int) -> None:
         """Start a phase; its operations are due from ``start_ns`` (monotonic) on."""
         self._loop.look()  # connections that the server has closed since the last phase
-        host = f"{self._peer.host}:{self._peer.port}"
-        audit_id = f"{self._audit_id}-{plan.name}" if self._audit_id else ""
-        renderings = [Rendering(template, host, self._user_agent, audit_id) for template in plan.templates]
-        self.phase = RunningPhase(number, plan, renderings, start_ns)
+        self.phase = RunningPhase(number, plan, self._renderings(plan), start_ns)
         self._next_due()
         self._maybe_executed()
+
+    def authorize(self) -> None:
+        """The peer has other credentials: use them from now on."""
+        if self.phase is not None:
+            self.phase.renderings = self._renderings(self.phase.plan)
+
+    def _renderings(self, plan: PhaseFile) -> list[Rendering]:
+        peer = self._peer
+        audit_id = f"{self._audit_id}-{plan.name}" if self._audit_id else ""
+        return [
+            Rendering(
+                template,
+                peer.access.authority,
+                self._user_agent,
+                audit_id,
+                prefix=peer.prefix,
+                headers=peer.headers,
+            )
+            for template in plan.templates
+        ]
 
     def stop(self) -> None:
         """Record what is unfinished, and close."""
@@ -416,6 +452,12 @@ class Dispatcher:
                 self._waiting.add(request)
                 self._loop.at(again_ns, lambda: self._send_again(request))
                 return
+        if status == 401 and not request.unauthorized and now_ns + _NEW_CREDENTIALS_NS < request.deadline_ns:
+            request.unauthorized = True
+            self._peer.unauthorized(connection.sent_ns)
+            self._waiting.add(request)
+            self._loop.at(now_ns + _NEW_CREDENTIALS_NS, lambda: self._send_again(request))
+            return
         verb = request.phase.renderings[request.phase.plan.template[request.number]].template.verb
         if request.note == CONNECTION and (verb, status) in (("create", 409), ("delete", 404)):
             self._finish(request, stamp_ns, status, parser.received, CONNECTION, failed=False)

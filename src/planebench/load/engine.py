@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from planebench.load.protocol import (
+    Authorize,
     Command,
     Execute,
     Executed,
@@ -25,6 +26,7 @@ from planebench.load.protocol import (
     Start,
     Stop,
     Synced,
+    Unauthorized,
     Watch,
     decode_message,
     encode,
@@ -54,6 +56,8 @@ class Engine:
         """The newest report."""
         self.on_progress = on_progress
         """Called with every report."""
+        self.on_unauthorized: Callable[[], None] = lambda: None
+        """Called when the API server no longer takes the credentials; :meth:`authorize` gives it others."""
         self.health: dict[str, Any] | None = None
         """How well the engine worked; known once it has stopped."""
         self._process = process
@@ -156,6 +160,10 @@ class Engine:
         if refusal is not None:
             raise refusal
         return self._synced[spec.name]
+
+    async def authorize(self, access: Access) -> None:
+        """Use the credentials of ``access`` from now on. Raises EngineError where the engine has ended."""
+        await self._command(Authorize(access))
 
     async def execute(self, phase: LoadPhase) -> Progress:
         """Execute a phase.
@@ -274,6 +282,8 @@ class Engine:
             self._synced[message.watch] = message.objects
         elif isinstance(message, Ready):
             self._ready = True
+        elif isinstance(message, Unauthorized):
+            self.on_unauthorized()
         elif isinstance(message, Health):
             self.health = message.health
         elif isinstance(message, Refused):

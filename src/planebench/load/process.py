@@ -21,9 +21,10 @@ from typing import Any, Final
 import msgspec
 
 from planebench.kube.loop import EPOLLIN, Loop
-from planebench.kube.tls import Peer
+from planebench.kube.peer import Peer
 from planebench.load.dispatch import Dispatcher
 from planebench.load.protocol import (
+    Authorize,
     Command,
     Execute,
     Executed,
@@ -37,11 +38,12 @@ from planebench.load.protocol import (
     Start,
     Stop,
     Synced,
+    Unauthorized,
     Watch,
     decode_command,
     encode,
 )
-from planebench.model import Progress, UsageError
+from planebench.model import PlanebenchError, Progress, UsageError
 from planebench.observe import watches
 from planebench.observe.records import Records
 
@@ -66,6 +68,7 @@ class Process:
         self.start = start
         self.records = Records(Path(start.folder))
         self.peer = Peer(start.access)
+        self.peer.on_unauthorized = lambda: tell(Unauthorized())
         self.watches: dict[str, watches.Watch] = {}
         self.numbers = itertools.count()
         self.policy = _become_real_time()
@@ -113,6 +116,9 @@ class Process:
             self.execute(command)
         elif isinstance(command, Watch):
             self.watch(command)
+        elif isinstance(command, Authorize):
+            self.peer.authorize(command.access)
+            self.dispatcher.authorize()
 
     def execute(self, command: Execute) -> None:
         path = self.records.folder / f"phase-{command.phase}.json"
@@ -315,7 +321,7 @@ def main() -> int:
         return 1
     try:
         process = Process(start, _Commands())
-    except OSError as error:  # ssl.SSLError is one
+    except (OSError, PlanebenchError) as error:  # ssl.SSLError is an OSError
         tell(Failed(f"the load engine cannot start: {error}"))
         return 1
     try:

@@ -42,11 +42,17 @@ class Execute(msgspec.Struct, tag=True, frozen=True):
     phase: int
 
 
+class Authorize(msgspec.Struct, tag=True, frozen=True):
+    """Use other credentials from now on."""
+
+    access: Access
+
+
 class Stop(msgspec.Struct, tag=True, frozen=True):
     """Write everything and end; answered by :class:`Health`."""
 
 
-Command = Start | Watch | Execute | Stop
+Command = Start | Watch | Execute | Authorize | Stop
 
 
 class Ready(msgspec.Struct, tag=True, frozen=True):
@@ -79,6 +85,10 @@ class Refused(msgspec.Struct, tag=True, frozen=True):
     """The fault is in what was asked for: a field path, for instance."""
 
 
+class Unauthorized(msgspec.Struct, tag=True, frozen=True):
+    """The API server no longer takes the credentials; told once until there are others."""
+
+
 class Failed(msgspec.Struct, tag=True, frozen=True):
     """The engine cannot go on, and says why."""
 
@@ -91,7 +101,7 @@ class Health(msgspec.Struct, tag=True, frozen=True):
     health: dict[str, Any]
 
 
-Message = Ready | Synced | Refused | Report | Executed | Failed | Health
+Message = Ready | Synced | Refused | Report | Executed | Unauthorized | Failed | Health
 
 
 def encode(message: Command | Message) -> bytes:

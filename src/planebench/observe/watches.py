@@ -16,7 +16,8 @@ import msgspec
 from planebench.kube.frames import LineSplitter
 from planebench.kube.histogram import Histogram
 from planebench.kube.loop import Loop
-from planebench.kube.tls import Connection, Peer
+from planebench.kube.peer import Peer
+from planebench.kube.tls import Connection
 from planebench.model import WatchSpec
 from planebench.observe.milestones import Change, Reducer
 from planebench.observe.records import Records
@@ -165,8 +166,8 @@ class Stream:
         self._body = []
         connection.parser.expect(keep_body=True)
         connection.send(
-            f"GET {target} HTTP/1.1\r\nHost: {watch.peer.host}:{watch.peer.port}\r\n"
-            f"User-Agent: {watch.user_agent}\r\nAccept: application/json\r\n\r\n".encode()
+            f"GET {watch.peer.prefix}{target} HTTP/1.1\r\nHost: {watch.peer.access.authority}\r\n"
+            f"{watch.peer.headers}User-Agent: {watch.user_agent}\r\nAccept: application/json\r\n\r\n".encode()
         )
 
     def received(self, connection: Connection, stamp_ns: int, now_ns: int) -> None:
@@ -230,6 +231,8 @@ class Stream:
             self._page(connection, body, stamp_ns)
             return
         failure = _failure(body)
+        if status == 401:
+            self._watch.peer.unauthorized(connection.sent_ns)
         if status == 410:
             self._gone(connection)
         elif not self._synced and status not in (429, 500, 503, 504):

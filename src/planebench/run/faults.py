@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
 
-from planebench.components.kwok import NODE_SELECTOR
 from planebench.kube.client import ApiError, Client
 from planebench.load import Engine
 from planebench.model import FaultRecord
+from planebench.nodes import SIMULATOR, SIMULATOR_LABEL
 from planebench.plan import NODES, Planner
 from planebench.run.record import Recorder
 from planebench.scenario import NodeSilence, Scenario
@@ -58,8 +58,10 @@ class Faults:
     async def _silence(self, number: int, fault: NodeSilence) -> None:
         """KWOK plays a node only as long as it has its label: without it the node falls silent."""
         names = self._planner.silenced(number)
-        pools = {
-            f"{pool.name}-{place:06d}": pool.name for pool in self._scenario.nodes for place in range(pool.count)
+        simulators = {
+            f"{pool.name}-{place:06d}": pool.labels.get(SIMULATOR_LABEL, SIMULATOR)
+            for pool in self._scenario.nodes
+            for place in range(pool.count)
         }
         await asyncio.sleep(fault.at)
         self._record.listener.status(f"{len(names):,} nodes fall silent")
@@ -68,7 +70,7 @@ class Faults:
             await self._label(names, dict.fromkeys(names))
             await asyncio.sleep(fault.duration)
             end_ns = self._record.now_ns()
-            await self._label(names, pools)
+            await self._label(names, simulators)
             self._record.listener.status(f"{len(names):,} nodes are back")
         finally:
             self._record.fault(FaultRecord(fault.kind, names, start_ns, end_ns))
@@ -78,7 +80,7 @@ class Faults:
         done = await asyncio.gather(
             *(
                 self._client.patch(
-                    f"/api/v1/nodes/{name}", {"metadata": {"labels": {NODE_SELECTOR: values[name]}}}
+                    f"/api/v1/nodes/{name}", {"metadata": {"labels": {SIMULATOR_LABEL: values[name]}}}
                 )
                 for name in names
             ),
