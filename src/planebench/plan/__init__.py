@@ -3,6 +3,7 @@
 from planebench.plan.arrivals import arrivals, stream
 from planebench.plan.objects import REVISION_LABEL, RUN_LABEL, Kind, children_of, source_of
 from planebench.plan.operations import Naming, Operations
+from planebench.plan.pinning import pinned
 from planebench.plan.planner import CANARY, LEASES, LIST_FORMS, NODES, STORM, Planner
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Planner",
     "arrivals",
     "children_of",
+    "pinned",
     "source_of",
     "stream",
 ]

@@ -65,9 +65,23 @@ class Planner:
     in the workload); it is named ``PREFIX-000123`` by that number. Namespaces take their objects in turn.
     """
 
-    def __init__(self, scenario: Scenario, plane: Plane, *, run_id: str, seed: int | None = None) -> None:
-        """``seed`` None: the scenario's own."""
+    def __init__(
+        self,
+        scenario: Scenario,
+        plane: Plane,
+        *,
+        run_id: str,
+        seed: int | None = None,
+        owner: Manifest | None = None,
+    ) -> None:
+        """
+        Args:
+            seed: None: the scenario's own.
+            owner: an owner reference to a cluster-scoped object: all that is not in a namespace of the run goes
+                with it. None: nothing has an owner.
+        """
         self._scenario = scenario
+        self._owned: Mapping[str, Any] = {"ownerReferences": [owner]} if owner else {}
         self._plane = plane
         self._run_id = run_id
         self._seed = scenario.seed if seed is None else seed
@@ -143,7 +157,7 @@ class Planner:
         manifest = {
             "apiVersion": "v1",
             "kind": "Namespace",
-            "metadata": {"name": "__NAME__", "labels": {RUN_LABEL: self._run_id}},
+            "metadata": {"name": "__NAME__", "labels": {RUN_LABEL: self._run_id}, **self._owned},
         }
         template = RequestTemplate("create", _NAMESPACES.id, "POST", _NAMESPACES.path(), _json(manifest))
         return self._fixed("namespaces", [template] * len(names), [Naming(name) for name in names])
@@ -153,7 +167,11 @@ class Planner:
         labelled = [
             {
                 **manifest,
-                "metadata": {**metadata, "labels": {**metadata.get("labels", {}), RUN_LABEL: self._run_id}},
+                "metadata": {
+                    **metadata,
+                    "labels": {**metadata.get("labels", {}), RUN_LABEL: self._run_id},
+                    **self._owned,
+                },
             }
             for manifest in manifests
             for metadata in [manifest["metadata"]]
@@ -184,9 +202,7 @@ class Planner:
     def creation(self) -> LoadPhase:
         """Creates every object, in the order of their numbers; its companions are due at the same time."""
         templates = [
-            dataclasses.replace(
-                self._plane.create(kind.template), body=_json(manifest_of(kind, self._plane, self._run_id))
-            )
+            dataclasses.replace(self._plane.create(kind.template), body=_json(self._manifest(kind)))
             for kind in self.kinds
         ]
         arrival = self._scenario.lifecycle.creation.arrival
@@ -315,6 +331,7 @@ class Planner:
                     "namespace": self._scenario.namespaces[0],
                     **item["metadata"],
                     "labels": {**(item["metadata"].get("labels") or {}), RUN_LABEL: self._run_id},
+                    **self._owned,
                 },
             }
             for item in self._scenario.setup
@@ -327,6 +344,12 @@ class Planner:
         return tuple(sorted(names[place] for place in order[: self._scenario.faults[fault].count(len(names))]))
 
     # --- parts ---
+
+    def _manifest(self, kind: Kind) -> Manifest:
+        manifest = manifest_of(kind, self._plane, self._run_id)
+        if kind.resource.namespaced:
+            return manifest
+        return {**manifest, "metadata": {**manifest["metadata"], **self._owned}}
 
     @cached_property
     def _kind_of(self) -> NDArray[np.int32]:
