@@ -21,7 +21,7 @@ from planebench import binaries, nodes
 from planebench.cluster.local import ClusterConfig, LocalCluster, component_names
 from planebench.components import ClientLimits
 from planebench.kube.client import Client
-from planebench.load import Engine
+from planebench.load import Engine, connections_for
 from planebench.model import (
     Access,
     LoadPhase,
@@ -78,7 +78,9 @@ class Cost:
         return cls(cpu_ns / 1e9, int(peak.split()[1]) / 1024)
 
 
-async def measure(access: Access, namespace: str, pods: int, rate: float, connections: int, out: Path) -> None:
+async def measure(
+    access: Access, namespace: str, pods: int, rate: float, connections: int | None, out: Path
+) -> None:
     names = [f"bench-{out.name}-{number:06d}" for number in range(pods)]
 
     def phase(name: str, stage: Stage, template: RequestTemplate) -> LoadPhase:
@@ -87,7 +89,9 @@ async def measure(access: Access, namespace: str, pods: int, rate: float, connec
         ]
         return LoadPhase(name, stage, (template,), operations)
 
-    async with Engine.start(access, out, time.monotonic_ns(), connections=connections) as engine:
+    async with Engine.start(
+        access, out, time.monotonic_ns(), connections=connections or connections_for(rate)
+    ) as engine:
         await engine.watch(PODS)
         before = Cost.of(engine.pid)
         created = await engine.execute(phase("creation", Stage.CREATION, CREATE))
@@ -114,7 +118,7 @@ async def measure(access: Access, namespace: str, pods: int, rate: float, connec
     print(json.dumps(figures, indent=2))
 
 
-async def bench(pods: int, rate: float, connections: int, repeat: int) -> None:
+async def bench(pods: int, rate: float, connections: int | None, repeat: int) -> None:
     plane = load_plane("core")
     artifacts = binaries.resolve(component_names(plane))
     config = ClusterConfig(
@@ -137,7 +141,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--pods", type=int, default=1000)
     parser.add_argument("--rate", type=float, default=300.0, help="creates per second")
-    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--connections", type=int, help="opened beforehand; without it as `planebench run`")
     parser.add_argument("--repeat", type=int, default=1, help="how often, on the same control plane")
     options = parser.parse_args()
     asyncio.run(bench(options.pods, options.rate, options.connections, options.repeat))

@@ -1,4 +1,4 @@
-"""One epoll loop with exact timers, made for open-loop sending: what is due goes before everything else.
+"""One epoll loop, exact to microseconds, made for open-loop sending: what is due goes before everything else.
 
 Waking is what costs (caches are cold by then), so the loop wakes for what is due and reads in between as seldom as
 the truth allows. Two kinds of files:
@@ -7,7 +7,10 @@ the truth allows. Two kinds of files:
   read together. When reads follow each other closely, the loop sleeps ``batch_ns`` after each, so that no stamp is
   later than its event by more than that; or until the next send, if that is due within ``stretch_ns``.
 - *patient* ones do not: a reply is alone on its connection and its stamp is exact whenever it is read. They are
-  looked at after ``patience_ns`` while something is expected of them, less and less often while nothing comes.
+  looked at after ``patience_ns`` while something is expected of them (with a send, if one is due at about that
+  time), less and less often while nothing comes.
+
+A wait for files is told in milliseconds; what is due sooner than ``stretch_ns`` is slept for, exactly.
 """
 
 from __future__ import annotations
@@ -21,12 +24,12 @@ from typing import Final
 
 from planebench.kube.clock import StampClock
 from planebench.kube.histogram import Histogram
-from planebench.kube.timer import Timer
 
 NEVER: Final = 1 << 62
 """A monotonic time that never comes."""
 
 _MOST_PATIENCE: Final = 4
+_MS: Final = 1_000_000
 
 EPOLLIN: Final = select.EPOLLIN
 EPOLLOUT: Final = select.EPOLLOUT
@@ -51,7 +54,7 @@ class Loop:
     then, and moves ``due_ns`` on.
 
     Raises:
-        OSError: this system has no epoll or no timerfd.
+        OSError: this system has no epoll.
     """
 
     def __init__(self, *, batch_ns: int, stretch_ns: int, patience_ns: int) -> None:
@@ -68,10 +71,8 @@ class Loop:
         self.lag = Histogram()
         """How late the loop woke for a time it had set, ns."""
         self.running = False
-        self._timer = Timer()
         self._prompt = select.epoll()
         self._patient = select.epoll()
-        self._prompt.register(self._timer.fd, EPOLLIN)
         self._looking = False
         self._wait_ns = patience_ns
         self._files: dict[int, tuple[select.epoll, Callable[[int], None]]] = {}
@@ -124,49 +125,51 @@ class Loop:
     def run(self) -> None:
         """Run until :meth:`stop`."""
         self.running = True
-        monotonic_ns = time.monotonic_ns
-        clock = self.clock
-        alarms = self._alarms
-        poll = self._prompt.poll
-        quiet_until = last_read = 0
+        monotonic_ns, sleep = time.monotonic_ns, time.sleep
+        clock, alarms, lag = self.clock, self._alarms, self.lag.add
+        serve, poll = self._serve, self._prompt.poll
+        batch_ns, stretch_ns = self.batch_ns, self.stretch_ns
+        ready: list[tuple[int, int]] = []
+        slept_until = quiet_until = last_read = 0
         while self.running:
             now = monotonic_ns()
+            if slept_until:
+                lag(max(now - slept_until, 0))
+            early_ns = 0
             if now >= self.due_ns:
                 self.on_due()
+                early_ns = self.patience_ns // 2  # we are awake
+            if slept_until:
+                slept_until = 0
+                ready = poll(0)
+            if now > clock.read_again_ns:
+                clock.read()
+            if ready:
+                serve(ready)
                 now = monotonic_ns()
-            if now >= self.look_ns:
+                quiet_until = now + batch_ns if now - last_read < 2 * batch_ns else 0
+                last_read = now
+            if now >= self.look_ns - early_ns:
                 self.look()
             while alarms and alarms[0][0] <= now:
                 alarm = heapq.heappop(alarms)[2]
                 if alarm.call is not None:
                     alarm.call()
-            wake = min(self.due_ns, self.look_ns, alarms[0][0] if alarms else NEVER)
             if not self.running:
                 break
-            if now < quiet_until:
-                wake = min(wake, quiet_until)
-                time.sleep(max(wake - now, 0) / 1e9)
-                ready = poll(0)
-            else:
-                self._timer.set(wake)
-                ready = poll()
             now = monotonic_ns()
-            if now >= wake:
-                self.lag.add(now - wake)
-                if now >= self.due_ns:
-                    self.on_due()
-            if now > clock.read_again_ns:
-                clock.read()
-            quiet_until = 0
-            if self._serve(ready):
-                now = monotonic_ns()
-                if now - last_read < 2 * self.batch_ns:
-                    due = self.due_ns
-                    quiet_until = due if due - now < self.stretch_ns else now + self.batch_ns
-                last_read = now
+            if self.due_ns - now < stretch_ns:
+                slept_until = self.due_ns
+            elif now < quiet_until:
+                slept_until = quiet_until
+            else:
+                wake = min(self.due_ns - stretch_ns, self.look_ns, alarms[0][0] if alarms else NEVER)
+                ready = poll(max(wake - now, 0) / 1e9)  # rounded up to a millisecond
+                continue
+            if slept_until > now:
+                sleep((slept_until - now) / 1e9)
 
     def close(self) -> None:
-        self._timer.close()
         self._prompt.close()
         self._patient.close()
 

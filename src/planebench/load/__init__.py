@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from planebench.load.engine import Engine, EngineError
+    from planebench.load.engine import Engine, EngineError, connections_for
 
-__all__ = ["Engine", "EngineError"]
+__all__ = ["Engine", "EngineError", "connections_for"]
 
 
 def __getattr__(name: str) -> object:

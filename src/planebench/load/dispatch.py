@@ -192,7 +192,7 @@ class Dispatcher:
         self._user_agent = user_agent
         self._audit_id = audit_id
         self._wanted = connections
-        self._spare = connections // 2
+        self._spare = connections // 8
         """Fewer idle connections than this, and more are opened: an overloaded server is slow with handshakes."""
         self._connected: Callable[[], None] | None = connected
         self._unreachable = unreachable

@@ -39,6 +39,17 @@ LOG: Final = Path("logs", "load-engine.log")
 _START_TIMEOUT_S: Final = 30.0
 _STOP_TIMEOUT_S: Final = 5.0
 _LOG_TAIL_LINES: Final = 10
+_ANSWER_S: Final = 0.8
+_FEWEST_CONNECTIONS: Final = 32
+_MOST_CONNECTIONS: Final = 256
+
+
+def connections_for(rate_per_s: float) -> int:
+    """How many connections a load wants: as many as are busy where answers take 0.8 s (Little's law).
+
+    More would be opened when they are needed; but a handshake costs more than a request, and comes late.
+    """
+    return min(max(round(rate_per_s * _ANSWER_S), _FEWEST_CONNECTIONS), _MOST_CONNECTIONS)
 
 
 class EngineError(ComponentError):
@@ -84,7 +95,7 @@ class Engine:
         t0_ns: int,
         *,
         connections: int = 64,
-        max_connections: int = 256,
+        max_connections: int = 768,
         user_agent: str = "planebench-load",
         audit_id: str = "",
         on_progress: Callable[[Progress], None] | None = None,
@@ -95,7 +106,7 @@ class Engine:
             access: the API server, and the user that sends the load.
             out: the run's folder; the engine writes ``raw/engine`` and ``logs/load-engine.log`` in it.
             t0_ns: ``time.monotonic_ns()`` at the trial's start.
-            connections: how many are opened beforehand.
+            connections: how many are opened beforehand; see :func:`connections_for`.
             max_connections: how many at most, where all are busy.
             user_agent: as the API server's audit log and metrics shall name the load.
             audit_id: requests name themselves ``ID-PHASE-OPERATION`` in the audit log; empty: they do not.

@@ -50,7 +50,7 @@ from planebench.observe.records import Records
 _PR_SET_PDEATHSIG: Final = 1
 _BATCH_NS: Final = 2_000_000
 _STRETCH_NS: Final = 3_500_000
-_PATIENCE_NS: Final = 10_000_000
+_PATIENCE_NS: Final = 40_000_000
 _REPORT_S: Final = 0.2
 _IDLE_REPORT_NS: Final = 1_000_000_000
 _SPILL_S: Final = 1.0

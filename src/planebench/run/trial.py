@@ -21,7 +21,7 @@ from planebench.cluster.local import LocalCluster, component_names
 from planebench.cluster.named import NamedCluster
 from planebench.components import Audit
 from planebench.kube.client import Client
-from planebench.load import Engine
+from planebench.load import Engine, connections_for
 from planebench.model import ExitCode, PlanebenchError, Progress, UsageError
 from planebench.observe import clock
 from planebench.observe.machine import MachineSampler
@@ -264,6 +264,7 @@ class _Trial:
                 cluster.load,
                 self._folder.path,
                 self._t0_ns,
+                connections=connections_for(self._peak_per_s),
                 audit_id=audit_id(self._run_id) if self._options.trace else "",
                 on_progress=self._progress,
             ) as engine,
@@ -318,6 +319,11 @@ class _Trial:
         finally:
             for task in taking:
                 task.cancel()
+
+    @property
+    def _peak_per_s(self) -> float:
+        lifecycle = self._scenario.lifecycle
+        return max(lifecycle.creation.arrival.peak_per_s, lifecycle.cleanup.rate)
 
     @contextlib.asynccontextmanager
     async def _sampling(self, cluster: LocalCluster | NamedCluster, engine: Engine) -> AsyncIterator[None]:

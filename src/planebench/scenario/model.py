@@ -226,6 +226,11 @@ class Constant(_Part):
         """How long ``count`` arrivals take."""
         return count / self.rate
 
+    @property
+    def peak_per_s(self) -> float:
+        """The most arrivals that are due in a second, about."""
+        return self.rate
+
 
 class Poisson(_Part):
     """Independent arrivals: exponential distances."""
@@ -238,6 +243,11 @@ class Poisson(_Part):
     def duration_s(self, count: int) -> float:
         """How long ``count`` arrivals take, on average."""
         return count / self.rate
+
+    @property
+    def peak_per_s(self) -> float:
+        """The most arrivals that are due in a second, about."""
+        return self.rate
 
 
 class Burst(_Part):
@@ -253,6 +263,11 @@ class Burst(_Part):
     def duration_s(self, count: int) -> float:
         """How long ``count`` arrivals take."""
         return (-(-count // self.size) - 1) * self.every
+
+    @property
+    def peak_per_s(self) -> float:
+        """The most arrivals that are due in a second, about."""
+        return self.size / min(self.every, 1.0)
 
 
 class Ramp(_Part):
@@ -274,6 +289,11 @@ class Ramp(_Part):
     def duration_s(self, count: int) -> float:
         """How long ``count`` arrivals take."""
         return 2 * count / (self.start + self.end)
+
+    @property
+    def peak_per_s(self) -> float:
+        """The most arrivals that are due in a second, about."""
+        return max(self.start, self.end)
 
 
 def _pattern(value: Any) -> Any:
