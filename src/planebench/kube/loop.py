@@ -179,7 +179,7 @@ class Loop:
         files = self._files
         for fd, events in ready:
             file = files.get(fd)
-            if file is not None:  # neither the timer nor closed meanwhile
+            if file is not None:  # not closed meanwhile
                 file[1](events)
                 served = True
             if time.monotonic_ns() >= self.due_ns:
