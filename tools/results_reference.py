@@ -57,6 +57,7 @@ SECTIONS = {
     "Cost": "cost",
     "RoleCost": "cost.roles[]",
     "UserCost": "cost.users[]",
+    "Traffic": "cost.traffic[]",
     "Trace": "trace",
     "Greatest": "trace.greatest[]",
     "StepTime": "trace.steps[]",

@@ -65,6 +65,7 @@ class SyntheticRun:
     milestones: list[dict[str, Any]] = field(default_factory=list)
     gaps: list[dict[str, Any]] = field(default_factory=list)
     samples: list[dict[str, Any]] = field(default_factory=list)
+    traffic: list[dict[str, Any]] = field(default_factory=list)
     machine: list[dict[str, Any]] = field(default_factory=list)
     phases: list[dict[str, Any]] = field(default_factory=list)
     scrapes: list[tuple[float, str, str, str]] = field(default_factory=list)
@@ -186,6 +187,20 @@ class SyntheticRun:
             }
         )
 
+    def carried(self, t_s: float, process: str, component: str, role: str, peer: str, sent: int, got: int) -> None:
+        """Bytes that a process's connections to a component have carried so far."""
+        self.traffic.append(
+            {
+                "t_ns": ns(t_s),
+                "process": process,
+                "component": component,
+                "role": role,
+                "peer": peer,
+                "sent_bytes": sent,
+                "received_bytes": got,
+            }
+        )
+
     def scrape(self, t_s: float, process: str, component: str, text: str) -> None:
         self.scrapes.append((t_s, process, component, text))
 
@@ -216,6 +231,7 @@ class SyntheticRun:
             "events": [],
             "gaps": self.gaps,
             "samples": self.samples,
+            "traffic": self.traffic,
             "machine": self.machine,
         }
         for name, rows in tables.items():

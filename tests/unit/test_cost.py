@@ -79,14 +79,38 @@ def test_requests_belong_to_who_sent_them(tmp_path: Path) -> None:
     assert (subject.watches, harness.watches, harness.failed) == (0, 1, 1)
     assert subject.request_s == pytest.approx(0.1)
     assert harness.request_s == pytest.approx(0.3)
-    assert harness.bytes == 220 * 1500
-    assert subject.bytes is None
+    assert harness.bytes is None, "the kernel did not tell"
     api_cpu_s = sum(role.apiserver_cpu_s or 0 for role in cost.roles)
     assert api_cpu_s == pytest.approx(13.5, abs=0.01), "all of the API server's in the stages"
     assert harness.apiserver_cpu_s == pytest.approx(api_cpu_s * 3 / 5, abs=0.01)
     assert cost.users[0].user == ADMIN
     assert {user.user: user.user_agents for user in cost.users}["system:kube-scheduler"] == ("kube-scheduler/v1",)
     assert cost.clock_error_s == pytest.approx(1.2e-6)
+
+
+def test_traffic_is_of_the_stages_and_by_role(tmp_path: Path) -> None:
+    run, _ = pods(3)
+    for t_s, sent, got in (
+        (0.0, 1, 2),
+        (9.0, 10, 20),
+        (100.0, 500, 5000),
+        (210.0, 700, 9000),
+        (300.0, 9999, 99999),
+    ):
+        run.carried(t_s, "kube-scheduler", "kube-scheduler", "subject", "kube-apiserver", sent, got)
+        run.carried(t_s, "kube-apiserver", "kube-apiserver", "subject", "etcd", 2 * sent, 2 * got)
+    run.carried(100.0, "load-engine", "planebench", "harness", "kube-apiserver", 7, 8)
+    cost = slis.evaluate(run.write(tmp_path / "run")).cost
+    assert cost is not None
+    assert [(one.component, one.peer, one.sent_bytes, one.received_bytes) for one in cost.traffic] == [
+        ("kube-apiserver", "etcd", 1380, 17960),
+        ("kube-scheduler", "kube-apiserver", 690, 8980),
+        ("planebench", "kube-apiserver", 7, 8),
+    ]
+    assert [role.bytes for role in cost.roles] == [690 + 8980, None, 15], "etcd is behind the API server"
+    assert "Traffic with the API server: subject 9.4KiB, harness 15B" in shown(
+        slis.evaluate(tmp_path / "run"), 120
+    )
 
 
 def test_user_agents_that_two_roles_share_are_told(tmp_path: Path) -> None:

@@ -24,8 +24,11 @@ def cost_lines(cost: Cost | None) -> Iterator[RenderableType]:
         return
     if not cost.audited:
         yield Text("CPU in the stages: " + ", ".join(f"{role.role} {_seconds(role.cpu_s)}" for role in cost.roles))
+        moved = [f"{role.role} {_bytes(role.bytes)}" for role in cost.roles if role.bytes is not None]
+        if moved:
+            yield Text("Traffic with the API server: " + ", ".join(moved))
         return
-    table = _table("", "requests", "failed", "request s", "CPU s", "API server CPU s*")
+    table = _table("", "requests", "failed", "request s", "traffic", "CPU s", "API server CPU s*")
     for role in cost.roles:
         table.add_row(*_role(role))
     yield table
@@ -39,6 +42,12 @@ def cost_lines(cost: Cost | None) -> Iterator[RenderableType]:
             f"{user.request_s:.2f}",
         )
     yield users
+    if cost.traffic:
+        traffic = _table("Traffic", "sent", "received")
+        for one in cost.traffic[:_MOST_USERS]:
+            name = f"{one.component} to {one.peer}"
+            traffic.add_row(name, _bytes(one.sent_bytes), _bytes(one.received_bytes))
+        yield traffic
 
 
 def trace_lines(trace: Trace | None) -> Iterator[RenderableType]:
@@ -96,6 +105,7 @@ def _role(role: RoleCost) -> list[str]:
         "-" if role.requests is None else figures.count(role.requests),
         "-" if role.failed is None else figures.count(role.failed),
         "-" if role.request_s is None else f"{role.request_s:.2f}",
+        "-" if role.bytes is None else _bytes(role.bytes),
         "-" if role.cpu_s is None else f"{role.cpu_s:.2f}",
         "-" if role.apiserver_cpu_s is None else f"{role.apiserver_cpu_s:.2f}",
     ]
@@ -116,6 +126,10 @@ def _waterfall(way: Way) -> Table:
             f"{part.component}: {part.step}",
         )
     return table
+
+
+def _bytes(amount: int) -> str:
+    return figures.value(amount, "bytes")
 
 
 def _seconds(cpu_s: float | None) -> str:

@@ -27,7 +27,7 @@ class RoleCost(_Part):
     request_s: float | None = None
     """How long the API server had its requests in hand, added up; None: there is no audit log."""
     bytes: int | None = None
-    """Sent and received; None: nobody tells it of this role."""
+    """Sent to the API server and received from it, TLS included; None: the kernel does not tell."""
     cpu_s: float | None = None
     """Of its own processes, user and system; None: they were not sampled."""
     apiserver_cpu_s: float | None = None
@@ -55,6 +55,21 @@ class UserCost(_Part):
     """How long the API server had its requests in hand, added up."""
 
 
+class Traffic(_Part):
+    """What a component has exchanged with another one while the stages went on, on the connections it opened."""
+
+    component: str
+    """Who opened the connections."""
+    role: Role
+    """Of that component."""
+    peer: str
+    """Who was asked."""
+    sent_bytes: int
+    """Requests, TLS included."""
+    received_bytes: int
+    """Answers and watches, TLS included."""
+
+
 class Cost(_Part):
     """Whose cost it is."""
 
@@ -64,6 +79,8 @@ class Cost(_Part):
     """All three."""
     users: tuple[UserCost, ...] = ()
     """Those with the most request time first; empty without an audit log."""
+    traffic: tuple[Traffic, ...] = ()
+    """The greatest first; empty where the kernel does not tell."""
     clock_error_s: float | None = None
     """How far the log's times may be off on the run's clock; None: there is no audit log."""
     notes: tuple[str, ...] = ()

@@ -6,8 +6,8 @@
 ``environment.json``       machine, versions, components, deviations
 ``run.json``               status, seed and phases; rewritten at every change
 ``leftovers.json``         what was still there after the cleanup
-``raw/*.parquet``          requests, objects, milestones, events, gaps, samples, machine;
-                           of audited runs clock, audit, traces
+``raw/*.parquet``          requests, objects, milestones, events, gaps, samples, traffic,
+                           machine; of audited runs clock, audit, traces
 ``raw/scrapes/``           metrics as the components served them, with ``index.json``
 ``raw/harness.json``       the load engine's health
 ``profiles/``              CPU and heap profiles (pprof), with ``index.json``

@@ -79,6 +79,17 @@ SCHEMAS: Final[dict[str, pl.Schema]] = {
             "write_bytes": pl.Int64(),
         }
     ),
+    "traffic": pl.Schema(
+        {
+            "t_ns": pl.Int64(),
+            "process": pl.String(),
+            "component": pl.String(),
+            "role": pl.String(),
+            "peer": pl.String(),
+            "sent_bytes": pl.Int64(),
+            "received_bytes": pl.Int64(),
+        }
+    ),
     "machine": pl.Schema(
         {
             "t_ns": pl.Int64(),
@@ -101,7 +112,7 @@ SCHEMAS: Final[dict[str, pl.Schema]] = {
 }
 """Table -> the columns that analysis may rely on; strings may be stored as categories."""
 
-_SAMPLED: Final = ("samples", "machine", "clock")
+_SAMPLED: Final = ("samples", "traffic", "machine", "clock")
 """Tables that are written as CSV while the run goes on."""
 
 Tables = dict[str, pl.DataFrame]

@@ -22,12 +22,13 @@ from planebench.cluster.named import NamedCluster
 from planebench.components import Audit
 from planebench.kube.client import Client
 from planebench.load import Engine, connections_for
-from planebench.model import ExitCode, PlanebenchError, Progress, UsageError
+from planebench.model import ComponentProcess, ExitCode, PlanebenchError, Progress, UsageError
 from planebench.observe import clock
 from planebench.observe.machine import MachineSampler
 from planebench.observe.processes import ProcessSampler, harness_process
 from planebench.observe.profiles import ProfileTaker
 from planebench.observe.scrapes import MetricsScraper
+from planebench.observe.traffic import TrafficSampler
 from planebench.plan import Planner
 from planebench.planes import Plane, load_plane
 from planebench.results import RunFolder
@@ -329,10 +330,20 @@ class _Trial:
     async def _sampling(self, cluster: LocalCluster | NamedCluster, engine: Engine) -> AsyncIterator[None]:
         own = [harness_process("planebench", os.getpid()), harness_process("load-engine", engine.pid)]
         raw = self._folder.raw
-        with contextlib.closing(MachineSampler(raw / "machine.csv", self._t0_ns)) as machine:
-            sampler = ProcessSampler(
-                lambda: [*cluster.processes, *own], raw / "samples.csv", self._t0_ns, also=machine.sample
-            )
+
+        def processes() -> list[ComponentProcess]:
+            return [*cluster.processes, *own]
+
+        with (
+            contextlib.closing(MachineSampler(raw / "machine.csv", self._t0_ns)) as machine,
+            contextlib.closing(TrafficSampler(processes, raw / "traffic.csv", self._t0_ns)) as traffic,
+        ):
+
+            def also() -> None:
+                machine.sample()
+                traffic.sample()
+
+            sampler = ProcessSampler(processes, raw / "samples.csv", self._t0_ns, also=also)
             self._sampler = sampler
             async with _going_on(sampler.run()):
                 yield

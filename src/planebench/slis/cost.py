@@ -15,7 +15,7 @@ import polars as pl
 from planebench.components.users import HARNESS_USERS, SIMULATOR_USER
 from planebench.model import Role, Stage
 from planebench.planes import Plane
-from planebench.results.attribution import Cost, RoleCost, UserCost
+from planebench.results.attribution import Cost, RoleCost, Traffic, UserCost
 from planebench.results.audit_log import error_ns
 from planebench.results.document import Component
 from planebench.slis.observations import Observations
@@ -37,11 +37,13 @@ def cost(seen: Observations, components: Sequence[Component]) -> Cost:
     own = {role: _cpu_s(item for item in components if item.role is role) for role in Role}
     api_cpu_s = _cpu_s(item for item in components if item.name == API_SERVER)
     requests = _in_stages(seen)
-    bytes_by_role = {Role.HARNESS: _own_bytes(seen)}
+    traffic = _traffic(seen)
+    bytes_by_role = _bytes_by_role(traffic)
     if not seen.audit.height:
         return Cost(
             audited=False,
             roles=tuple(RoleCost(role=role, cpu_s=own[role], bytes=bytes_by_role.get(role)) for role in Role),
+            traffic=traffic,
             notes=("requests by role are told by runs with --audit",),
         )
     users = _users(requests, seen.plane)
@@ -67,10 +69,10 @@ def cost(seen: Observations, components: Sequence[Component]) -> Cost:
         audited=True,
         roles=tuple(roles),
         users=tuple(users),
+        traffic=traffic,
         clock_error_s=error_ns(seen.clock) / 1e9,
         notes=(
             "the API server's CPU by role is an estimate, in proportion to request time",
-            "bytes are those of planebench's requests and watches: an audit log tells none",
             *_shared(users),
         ),
     )
@@ -99,12 +101,31 @@ def _span_ns(seen: Observations) -> tuple[int, int]:
     return min(span[0] for span in spans), max(span[1] for span in spans)
 
 
-def _own_bytes(seen: Observations) -> int:
-    """Of planebench's requests, sent and received, and of what its watches brought."""
-    requests = seen.requests.filter(pl.col("stage") != "")
-    events = seen.events.filter(pl.col("t_ns").is_between(*_span_ns(seen)))
-    moved = (requests["bytes_sent"], requests["bytes_received"], events["bytes"])
-    return sum(int(column.sum()) for column in moved)
+def _traffic(seen: Observations) -> tuple[Traffic, ...]:
+    """By component and peer: from the last sample before the stages to the first one after them."""
+    start_ns, end_ns = _span_ns(seen)
+    moved: dict[tuple[str, str, str], list[int]] = {}
+    for part in seen.traffic.sort("t_ns").partition_by("process", "peer"):
+        before = part.filter(pl.col("t_ns") <= start_ns).tail(1)
+        after = part.filter(pl.col("t_ns") >= end_ns).head(1)
+        last = after if after.height else part.tail(1)
+        total = moved.setdefault((last["component"][0], last["role"][0], last["peer"][0]), [0, 0])
+        for place, column in enumerate(("sent_bytes", "received_bytes")):
+            total[place] += int(last[column][0]) - (int(before[column][0]) if before.height else 0)
+    found = [
+        Traffic(component=component, role=Role(role), peer=peer, sent_bytes=sent, received_bytes=received)
+        for (component, role, peer), (sent, received) in moved.items()
+    ]
+    return tuple(sorted(found, key=lambda one: -one.sent_bytes - one.received_bytes))
+
+
+def _bytes_by_role(traffic: Sequence[Traffic]) -> dict[Role, int]:
+    """What each role has exchanged with the API server."""
+    found: dict[Role, int] = {}
+    for one in traffic:
+        if one.peer == API_SERVER and one.component != API_SERVER:
+            found[one.role] = found.get(one.role, 0) + one.sent_bytes + one.received_bytes
+    return found
 
 
 def _in_stages(seen: Observations) -> pl.DataFrame:

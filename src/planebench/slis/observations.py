@@ -77,6 +77,7 @@ class Observations:
         """With ``ok``: it had its effect."""
         self.gaps = found["gaps"]
         self.samples = found["samples"]
+        self.traffic = found["traffic"]
         self.machine = found["machine"]
         self.events = found["events"]
         self.audit = found["audit"]
