@@ -28,6 +28,8 @@ From each component's metrics, as growth from the last scrape before the stages 
 are told, not judged: no SLO can demand them. [components](components/README.md) has a page for each component:
 what is measured, from which metric, and how to read it.
 """
+PREPARATION, FAULTS = "Preparation and harness", "Faults of components"
+"""Groups of indicators that belong to no stage."""
 UNITS = {
     "s": "seconds",
     "/s": "per second",
@@ -47,6 +49,8 @@ SECTIONS = {
     "Limit": "components[].limits[]",
     "Counts": "counts",
     "PhaseResult": "phases[]",
+    "FaultResult": "faults[]",
+    "FaultFigure": "faults[].figures[]",
     "ErrorCount": "errors[]",
     "Harness": "harness",
     "Lateness": "harness.lateness[]",
@@ -80,16 +84,20 @@ def page() -> str:
 def _indicators() -> Iterator[str]:
     yield "## Indicators\n"
     yield INDICATORS
-    groups = {"Preparation and harness": None, **{stage.value.capitalize(): stage for stage in Stage}}
-    for heading, stage in groups.items():
+    groups: dict[str, list[Definition]] = {
+        heading: [] for heading in (PREPARATION, *(stage.capitalize() for stage in Stage), FAULTS)
+    }
+    for entry in CATALOG.values():
+        other = FAULTS if entry.id.startswith("faults.") else PREPARATION
+        groups[entry.stage.capitalize() if entry.stage else other].append(entry)
+    for heading, entries in groups.items():
         yield f"### {heading}\n"
         yield "| id | unit | definition | parts | from |\n|-|-|-|-|-|"
-        for entry in CATALOG.values():
-            if entry.stage is stage:
-                yield (
-                    f"| `{entry.id}` | {UNITS[entry.unit]}{', single' if entry.single else ''} "
-                    f"| {_cell(entry.definition)} | {_parts(entry)} | {_source(entry.source)} |"
-                )
+        for entry in entries:
+            yield (
+                f"| `{entry.id}` | {UNITS[entry.unit]}{', single' if entry.single else ''} "
+                f"| {_cell(entry.definition)} | {_parts(entry)} | {_source(entry.source)} |"
+            )
         yield ""
 
 

@@ -30,7 +30,10 @@ SECTIONS = {
     "Limits": "limits",
     "ClientLimits": "limits.COMPONENT",
     "ComponentOptions": "components.COMPONENT",
-    "NodeSilence": "faults[]",
+    "NodeSilence": "faults[], kind node-silence",
+    "Kill": "faults[], kind kill",
+    "Pause": "faults[], kind pause",
+    "Restart": "faults[], kind restart",
     "Timeouts": "timeouts",
     "SLO": "slos[]",
 }

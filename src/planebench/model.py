@@ -302,14 +302,48 @@ class PhaseRecord:
 
 @dataclass(frozen=True, slots=True)
 class FaultRecord:
-    """A fault that was brought about on purpose, as it was: offsets on the trial's clock."""
+    """A fault that was brought about on purpose, as it was: offsets on the trial's clock, -1 for what was not."""
 
     kind: str
     nodes: tuple[str, ...]
+    """Those that it struck."""
     start_ns: int
-    """When the first request that brings it about was sent."""
+    """When the first request, or signal, that brings it about was sent."""
     end_ns: int = -1
-    """When the first request that ends it was sent; -1: it was not."""
+    """When the first one that ends it was sent."""
+    name: str = ""
+    """Unique in its run."""
+    target: str = ""
+    """What it struck: a component, or nodes."""
+    processes: tuple[str, ...] = ()
+    """The target's processes that it struck."""
+    stage: str = ""
+    """The lifecycle stage that it fell in."""
+    struck_ns: int = -1
+    """From when on it was in effect."""
+    ready_ns: int = -1
+    """When what it had struck said that it was ready again."""
+
+    @property
+    def label(self) -> str:
+        """For people: ``kill etcd``, ``node-silence of 3 nodes``."""
+        if self.nodes:
+            return f"{self.kind} of {len(self.nodes):,} node{'s' if len(self.nodes) > 1 else ''}"
+        return f"{self.kind} {', '.join(self.processes) or self.target}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class RestartRecord:
+    """A component's process that ended and was started anew: offsets on the trial's clock."""
+
+    process: str
+    component: str
+    ended_ns: int
+    started_ns: int
+    how: str
+    """How it ended, in words."""
+    asked: bool
+    """A fault did it; False: it ended by itself after one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +357,8 @@ class Progress:
     answered: int = 0
     failed: int = 0
     """Answers that were no success after all retries, time-outs and lost connections."""
+    failed_by_verb: Mapping[str, int] = field(default_factory=dict)
+    """The same, by what was asked; verbs without any are left out."""
     in_flight: int = 0
     milestones: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """watch -> milestone -> number of objects (UIDs) that have reached it."""

@@ -253,9 +253,11 @@ def check_engine(health: Mapping[str, Any]) -> list[Finding]:
     return findings
 
 
-def check_watches(lost: int, resumed: int, longest_s: float) -> Finding:
-    """Whether watches were without a gap: ``lost`` were not resumed, ``resumed`` were, without loss."""
+def check_watches(lost: int, resumed: int, longest_s: float, explained: int = 0) -> Finding:
+    """Whether watches were without a gap: ``lost`` were not resumed, nor were those ``explained`` by a fault;
+    ``resumed`` were, without loss."""
     parts = [f"{lost:,} with loss"] if lost else []
+    parts += [f"{explained:,} read anew after a fault"] if explained else []
     parts += [f"{resumed:,} resumed without loss, the longest {longest_s * 1e3:.1f} ms"] if resumed else []
     return Finding(
         name="watch.gaps",

@@ -69,6 +69,9 @@ class SyntheticRun:
     machine: list[dict[str, Any]] = field(default_factory=list)
     phases: list[dict[str, Any]] = field(default_factory=list)
     scrapes: list[tuple[float, str, str, str]] = field(default_factory=list)
+    faults: list[dict[str, Any]] = field(default_factory=list)
+    restarts: list[dict[str, Any]] = field(default_factory=list)
+    consistency: dict[str, Any] | None = None
     leftovers: list[str] | None = field(default_factory=list)
     health: dict[str, Any] = field(
         default_factory=lambda: {
@@ -201,6 +204,46 @@ class SyntheticRun:
             }
         )
 
+    def fault(
+        self,
+        kind: str,
+        target: str,
+        start_s: float,
+        *,
+        struck_s: float,
+        end_s: float | None,
+        ready_s: float | None,
+        stage: Stage = Stage.CREATION,
+        name: str = "",
+    ) -> None:
+        """A fault of a component; None: it did not come to that."""
+        self.faults.append(
+            {
+                "kind": kind,
+                "nodes": [],
+                "start_ns": ns(start_s),
+                "end_ns": -1 if end_s is None else ns(end_s),
+                "name": name or f"{kind}-{target}",
+                "target": target,
+                "processes": [target],
+                "stage": stage,
+                "struck_ns": ns(struck_s),
+                "ready_ns": -1 if ready_s is None else ns(ready_s),
+            }
+        )
+
+    def restart(self, process: str, ended_s: float, started_s: float, *, asked: bool = True) -> None:
+        self.restarts.append(
+            {
+                "process": process,
+                "component": process,
+                "ended_ns": ns(ended_s),
+                "started_ns": ns(started_s),
+                "how": "was killed by SIGKILL" if asked else "ended with exit status 1",
+                "asked": asked,
+            }
+        )
+
     def scrape(self, t_s: float, process: str, component: str, text: str) -> None:
         self.scrapes.append((t_s, process, component, text))
 
@@ -220,8 +263,12 @@ class SyntheticRun:
                 "error": self.error,
                 "end_ns": max([phase["end_ns"] for phase in self.phases] or [0]),
                 "phases": self.phases,
+                "faults": self.faults,
+                "restarts": self.restarts,
             }
         )
+        if self.consistency is not None:
+            folder.write_consistency(self.consistency)
         if self.leftovers is not None:
             folder.write_leftovers(self.leftovers)
         tables: dict[str, Sequence[Mapping[str, Any]]] = {

@@ -80,6 +80,10 @@ def test_every_indicator_is_better_one_way_or_told_to_be_neither() -> None:
         "scheduling.unexpected",
         "monitoring.list_bytes",
         "cleanup.leftovers",
+        "faults.lost",
+        "faults.never_up",
+        "faults.lost_writes",
+        "faults.inconsistent",
     }
     known = less_is_better | MORE_IS_BETTER | NEITHER_IS_BETTER
     assert {entry.id for entry in CATALOG.values() if entry.unit != "s"} == known

@@ -169,17 +169,37 @@ def test_preparation_creates_namespaces_nodes_and_the_canary() -> None:
     bodies = [rendered(phase, operation)[2] for operation in phase.operations]
     assert [body["metadata"]["name"] for body in bodies] == ["small-000000", "small-000001", "large-000000"]
     assert all(body["metadata"]["labels"]["planebench.dev/run"] == "run-1" for body in bodies)
-    [operation] = plan.canary().operations
-    method, path, body = rendered(plan.canary(), operation)
+    [operation] = plan.canaries().operations
+    method, path, body = rendered(plan.canaries(), operation)
     assert (method, path) == ("POST", "/api/v1/namespaces/planebench-canary/configmaps")
     assert body["metadata"]["name"] == operation.name
 
 
 def test_without_canary_writes_there_is_no_canary() -> None:
     plan = planner(lifecycle__monitoring__canary="0/s")
-    assert len(plan.canary().operations) == 0
+    assert len(plan.canaries().operations) == 0
     assert [operation.name for operation in plan.namespaces().operations] == ["planebench-0"]
     assert [spec.name for spec in plan.watches()] == ["nodes", "pods"]
+
+
+def test_small_reads_and_writes_go_on_beside_the_creations() -> None:
+    changes = {"lifecycle__creation": "{arrival: {rate: 5/s}, reads: 20/s, writes: 10/s}"}
+    plan = planner(**changes, workload__count="100", lifecycle__monitoring__duration="1s")
+    assert len(plan.canaries().operations) == 1 + 32
+    phase = plan.creation()
+    due_ns = [operation.due_ns for operation in phase.operations]
+    assert due_ns == sorted(due_ns)
+    by_verb: dict[str, list[Operation]] = {}
+    for operation in phase.operations:
+        by_verb.setdefault(phase.templates[operation.template].verb, []).append(operation)
+    assert {verb: len(found) for verb, found in by_verb.items()} == {"create": 100, "get": 400, "patch": 200}
+    assert [operation.index for operation in by_verb["patch"]] == list(range(200))
+    assert {operation.name for operation in by_verb["get"]} == {f"planebench-canary-{n:02d}" for n in range(32)}
+    method, path, body = rendered(phase, by_verb["patch"][33])
+    assert (method, path) == ("PATCH", "/api/v1/namespaces/planebench-canary/configmaps/planebench-canary-01")
+    assert body == {"metadata": {"labels": {"planebench.dev/revision": "33"}}}
+    at_rest = [item for item in plan.monitoring().operations if item.name == "planebench-canary"]
+    assert [item.index for item in at_rest] == list(range(200, 210)), "no revision comes twice"
 
 
 def test_watches_are_those_of_all_templates_once_and_the_canary() -> None:

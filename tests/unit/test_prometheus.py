@@ -82,11 +82,27 @@ def test_histograms_leave_out_what_lasts_as_long_as_its_client_wants(tmp_path: P
     assert whole.rate_per_s == 10
 
 
-def test_a_restart_gives_no_figures(tmp_path: Path) -> None:
-    restarted = AFTER.replace("1.5e+09", "1.6e+09")
-    found = scrapes(tmp_path, (1, BEFORE), (11, restarted))
-    assert found.between("kube-apiserver", ns(2), ns(10), ["apiserver_request_total"]) is None
-    assert found.restarted == {"kube-apiserver": 1}
+def counted(number: int, start: str) -> str:
+    return f"process_start_time_seconds {start}\nseen_total {number}\n"
+
+
+def test_after_a_restart_counters_begin_at_zero(tmp_path: Path) -> None:
+    found = scrapes(
+        tmp_path,
+        (1, counted(100, "1.5e+09")),
+        (5, counted(130, "1.5e+09")),
+        (8, counted(3, "1.6e+09")),
+        (9, counted(7, "1.6e+09")),
+        (11, counted(20, "1.7e+09")),
+    )
+    assert found.restarted == {"kube-apiserver": 2}
+    between = found.between("kube-apiserver", ns(1), ns(11), ["seen_total"], ["seen_total"])
+    assert between is not None
+    assert between.total("seen_total") == 30 + 7 + 20, "and nothing of what is before, or is not known"
+    assert between.rates("seen_total") == [(5, 30 / 4), (9, 4)], "no rate goes across a restart"
+    first = found.between("kube-apiserver", ns(1), ns(5), ["seen_total"])
+    assert first is not None
+    assert first.total("seen_total") == 30
 
 
 def test_one_scrape_gives_no_figures(tmp_path: Path) -> None:

@@ -116,7 +116,25 @@ def fault(text: str) -> str:
         ),
         ("faults: [{kind: node-silence, nodes: 1}]", "my.yaml:8: faults[0].for: is required"),
         ("faults: [{kind: node-silence, nodes: 1, for: 1h}]", "faults[0].for: takes 1h, but timeouts.run is 30m"),
-        ("faults: [{kind: node-death, nodes: 1, for: 1s}]", "faults[0].kind: expected 'node-silence'"),
+        ("faults: [{kind: node-death, nodes: 1, for: 1s}]", "faults[0].kind: expected one of 'node-"),
+        ("faults: [{nodes: 1, for: 1s}]", "my.yaml:8: faults[0].kind: is required, one of node-silence, kill"),
+        ("faults: [3]", "my.yaml:8: faults[0]: expected a mapping with the keys kind, name, stage"),
+        ("faults: [{kind: kill, for: 1s}]", "my.yaml:8: faults[0].component: is required"),
+        (
+            "faults: [{kind: kill, component: etdc}]",
+            "faults[0].component: unknown component; did you mean 'etcd'?",
+        ),
+        (
+            "faults: [{kind: pause, component: etcd, for: 5s}, {kind: kill, component: etcd, at: 4s}]",
+            "my.yaml:8: faults[1].at: another fault of etcd goes on at that time",
+        ),
+        (
+            "faults: [{kind: kill, component: kwok}, {kind: kill, component: kwok, at: 9s},"
+            " {kind: kill, component: etcd, name: kill-kwok-2}]",
+            "my.yaml:8: faults[2].name: another fault has the name 'kill-kwok-2'",
+        ),
+        ("faults: [{kind: pause, component: etcd}]", "my.yaml:8: faults[0].for: is required"),
+        ("faults: [{kind: kill, component: etcd, fr: 1s}]", "faults[0].fr: unknown key; did you mean 'for'?"),
         ("name: again", "my.yaml:8: the key 'name' stands twice"),
         ("description: &a x\nseed: *a", "my.yaml:9: aliases (*a) are not read: write the value out"),
         (

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from struck_run import struck
 from synthetic_run import MACHINE_NUMBERS, SyntheticRun, Truth, looked_at, machines, pods
 
 from planebench import slis
@@ -193,8 +194,10 @@ def test_few_values_are_said_to_be_few(of_pods: tuple[Result, Truth]) -> None:
     )
 
 
-def test_together_they_show_every_indicator(of_pods: tuple[Result, Truth], of_machines: Result) -> None:
-    found = {*of_pods[0].rows(), *of_machines.rows()}
+def test_together_they_show_every_indicator(
+    of_pods: tuple[Result, Truth], of_machines: Result, tmp_path: Path
+) -> None:
+    found = {*of_pods[0].rows(), *of_machines.rows(), *slis.evaluate(struck().write(tmp_path / "struck")).rows()}
     found |= {row.part_of for row in (*of_pods[0].rows().values(), *of_machines.rows().values())}
     elsewhere = {
         "harness.lateness",  # the harness component's latency

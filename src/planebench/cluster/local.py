@@ -78,8 +78,10 @@ class LocalCluster:
         """Step -> seconds from the start until it was done."""
         self._ports = Ports()
         self._api_port = self._ports.take()
-        self._supervisor = Supervisor(logs, folder, t0_ns)
+        self.supervisor = Supervisor(logs, folder, t0_ns)
         self._specs: list[ProcessSpec] = []
+        self._members: dict[str, list[str]] = {}
+        self._etcd: list[Etcd] = []
         self._start_s = time.monotonic()
         self._identities: Identities | None = None
 
@@ -109,14 +111,23 @@ class LocalCluster:
             await cluster._start(on_status)
             yield cluster
         finally:
-            cluster._supervisor.kill()
+            cluster.supervisor.kill()
             cluster._ports.close()
 
     # --- what it is ---
 
     @property
     def processes(self) -> list[ComponentProcess]:
-        return self._supervisor.processes
+        return self.supervisor.processes
+
+    @property
+    def answering(self) -> list[ComponentProcess]:
+        """Those of its processes that have not ended and are not paused."""
+        return self.supervisor.answering
+
+    def members(self, component: str) -> list[str]:
+        """The names of the processes of a component, or of what the plane calls a process."""
+        return list(self._members.get(component, ()))
 
     @property
     def deviations(self) -> list[str]:
@@ -126,6 +137,13 @@ class LocalCluster:
     @property
     def etcd_data(self) -> Path:
         return self.layout.etcd_data
+
+    @property
+    def etcd(self) -> list[Endpoint]:
+        """The members of etcd, for those who look past the API server."""
+        return [
+            Endpoint(etcd.url, self.layout.certificate("etcd/ca"), self._issued.etcd_client) for etcd in self._etcd
+        ]
 
     @property
     def admin(self) -> Access:
@@ -139,9 +157,9 @@ class LocalCluster:
 
     async def failure(self) -> ComponentError:
         """Waits until a component ends unasked, and says how."""
-        await self._supervisor.failed.wait()
-        assert self._supervisor.failure is not None  # noqa: S101 (set before the event)
-        return self._supervisor.failure
+        await self.supervisor.failed.wait()
+        assert self.supervisor.failure is not None  # noqa: S101 (set before the event)
+        return self.supervisor.failure
 
     # --- start ---
 
@@ -150,11 +168,11 @@ class LocalCluster:
             async with asyncio.timeout(self.config.timeout_s):
                 await self._start_all(on_status)
         except TimeoutError:
-            waiting = [f"{name} is not ready ({answer})" for name, answer in self._supervisor.waiting.items()]
+            waiting = [f"{name} is not ready ({answer})" for name, answer in self.supervisor.waiting.items()]
             raise ComponentError(
                 f"the control plane was not up within {self.config.timeout_s:g} s: "
                 f"{'; '.join(waiting) or 'its objects could not be installed in time'} "
-                f"(time limit: timeouts.cluster; logs: {self._supervisor.logs})"
+                f"(time limit: timeouts.cluster; logs: {self.supervisor.logs})"
             ) from None
         except ExceptionGroup as group:  # all but the first one follow from it
             raise _first(group) from None
@@ -173,6 +191,7 @@ class LocalCluster:
             version=self._version("etcd"),
             profiling=self.config.profiling,
         )
+        self._etcd.append(etcd)
         await self._started(etcd.spec())
         api = KubeApiserver(
             self.layout,
@@ -233,8 +252,9 @@ class LocalCluster:
 
     async def _started(self, spec: ProcessSpec) -> Running:
         self._specs.append(spec)
-        running = self._supervisor.start(spec, self.config.binaries[spec.component])
-        await self._supervisor.wait_ready(running)
+        self._members.setdefault(spec.name, []).append(spec.name)
+        running = self.supervisor.start(spec, self.config.binaries[spec.component])
+        await self.supervisor.wait_ready(running)
         self._done(spec.name)
         return running
 

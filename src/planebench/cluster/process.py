@@ -14,9 +14,12 @@ from pathlib import Path
 from planebench.cluster.pki import write_secret
 from planebench.components.process import ProcessSpec
 from planebench.kube.probe import Prober
-from planebench.model import ComponentError, ComponentProcess
+from planebench.model import ComponentError, ComponentProcess, RestartRecord
 
 _PROBE_PERIOD_S = 0.015
+_BACK_OFF_S, _LONGEST_BACK_OFF_S = 10.0, 300.0
+"""A kubelet's, between restarts of what ends by itself; the first one comes at once.
+Source: kubernetes v1.37.2, pkg/kubelet/kubelet.go (initialCrashLoopBackOff, MaxCrashLoopBackOff)."""
 _TAIL_LINES = 10
 _TAIL_BYTES = 16 * 1024
 _LINE_CHARACTERS = 400
@@ -35,12 +38,18 @@ except OSError as error: sys.exit(f"{sys.argv[2]}: {error.strerror}")
 class Running:
     """A process that was started."""
 
-    def __init__(self, spec: ProcessSpec, process: subprocess.Popen[bytes], record: ComponentProcess) -> None:
+    def __init__(
+        self, spec: ProcessSpec, binary: Path, process: subprocess.Popen[bytes], record: ComponentProcess
+    ) -> None:
         self.spec = spec
+        self.binary = binary
         self.record = record
         self.exited = asyncio.Event()
+        self.ended_ns = -1
+        """When its end was noticed, monotonic."""
         self.expected = False
         """Its end was asked for."""
+        self.paused = False
         self._process = process
         self._pidfd = os.pidfd_open(process.pid)
         self._loop = asyncio.get_running_loop()
@@ -59,12 +68,24 @@ class Running:
             self._loop.remove_reader(self._pidfd)
             os.close(self._pidfd)
             self._pidfd = -1
+            self.ended_ns = time.monotonic_ns()
         self.exited.set()
 
     def send(self, number: signal.Signals) -> None:
         if not self.exited.is_set():
             self.expected = True
             self._process.send_signal(number)
+
+    def pause(self) -> None:
+        """Let it do nothing until :meth:`resume`; its connections stay."""
+        if not self.exited.is_set():
+            self.paused = True
+            self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        if self.paused and not self.exited.is_set():
+            self._process.send_signal(signal.SIGCONT)
+        self.paused = False
 
     def how_it_ended(self) -> str:
         code = self._process.returncode
@@ -88,10 +109,25 @@ class Supervisor:
         """Set when a process ended unasked; only the first one counts."""
         self.failed = asyncio.Event()
         self.on_failure: Callable[[], object] = lambda: None
+        self.reviving = False
+        """What ends unasked is started anew, as a kubelet does, and is no failure."""
+        self.on_restart: Callable[[RestartRecord], object] = lambda _: None
+        self._back_off_s: dict[str, float] = {}
+        self._revivals: list[asyncio.TimerHandle] = []
 
     @property
     def processes(self) -> list[ComponentProcess]:
         return [running.record for running in self._running.values()]
+
+    @property
+    def answering(self) -> list[ComponentProcess]:
+        """Those that have not ended and are not paused."""
+        alive = (running for running in self._running.values() if not running.exited.is_set())
+        return [running.record for running in alive if not running.paused]
+
+    def named(self, name: str) -> Running:
+        """The process of that name, as it was started last."""
+        return self._running[name]
 
     def start(self, spec: ProcessSpec, binary: Path) -> Running:
         """Start it; its output goes to its own log. Raises ComponentError where the binary cannot be run."""
@@ -99,6 +135,25 @@ class Supervisor:
             raise ComponentError(f"{spec.name}: {binary} is no executable file", component=spec.name)
         for file, content in spec.files.items():
             write_secret(file, content.encode())
+        return self._launch(spec, binary)
+
+    def again(self, name: str, *, asked: bool = True) -> Running:
+        """Start a process that has ended anew, as it was started before."""
+        before = self._running[name]
+        running = self._launch(before.spec, before.binary)
+        self.on_restart(
+            RestartRecord(
+                process=name,
+                component=before.spec.component,
+                ended_ns=before.ended_ns - self._t0_ns,
+                started_ns=running.record.started_ns,
+                how=before.how_it_ended(),
+                asked=asked,
+            )
+        )
+        return running
+
+    def _launch(self, spec: ProcessSpec, binary: Path) -> Running:
         self.logs.mkdir(parents=True, exist_ok=True)
         log = self.logs / f"{spec.name}.log"
         argv = (str(binary), *spec.arguments)
@@ -122,14 +177,17 @@ class Supervisor:
             profiler=spec.profiler,
             started_ns=time.monotonic_ns() - self._t0_ns,
         )
-        running = Running(spec, process, record)
+        running = Running(spec, binary, process, record)
         self._running[spec.name] = running
         running.on_exit(self._ended)
         return running
 
-    async def wait_ready(self, running: Running) -> None:
-        """Wait until its probe succeeds. Raises ComponentError as soon as any process ends unasked."""
-        probe = running.spec.ready
+    async def wait_ready(self, running: Running, *, again: bool = False) -> None:
+        """Wait until its probe succeeds: the one for restarts, where it has been started ``again``.
+
+        Raises ComponentError as soon as any process ends unasked.
+        """
+        probe = running.spec.again or running.spec.ready if again else running.spec.ready
         async with Prober(probe.endpoint, probe.contains) as prober:
             while not await prober.ready():
                 if self.failure is not None:
@@ -137,6 +195,17 @@ class Supervisor:
                 self.waiting[running.spec.name] = prober.answer
                 await asyncio.sleep(_PROBE_PERIOD_S)
         self.waiting.pop(running.spec.name, None)
+
+    async def end(self, name: str, number: signal.Signals, grace_s: float) -> None:
+        """End a process that is to be started again; it is killed where it takes longer than ``grace_s``."""
+        running = self._running[name]
+        running.send(number)
+        try:
+            async with asyncio.timeout(grace_s):
+                await running.exited.wait()
+        except TimeoutError:
+            running.send(signal.SIGKILL)
+            await running.exited.wait()
 
     async def stop(self, names: Sequence[str], grace_s: float) -> None:
         """End processes by SIGTERM; those that take longer than ``grace_s`` are killed."""
@@ -154,11 +223,16 @@ class Supervisor:
 
     def kill(self) -> None:
         """End all at once, and wait for it: this returns when nothing is left, and cannot be cancelled."""
+        for revival in self._revivals:
+            revival.cancel()
         _kill(list(self._running.values()))
         self._running.clear()
 
     def _ended(self, running: Running) -> None:
         if running.expected or self.failure is not None:
+            return
+        if self.reviving:
+            self._revive_later(running)
             return
         lines = tail(running.record.log)
         message = f"{running.spec.name} {running.how_it_ended()}"
@@ -169,6 +243,17 @@ class Supervisor:
         self.failure = ComponentError(message, component=running.spec.name, log_tail=lines)
         self.failed.set()
         self.on_failure()
+
+    def _revive_later(self, running: Running) -> None:
+        name = running.spec.name
+        wait_s = self._back_off_s.get(name, 0.0)
+        self._back_off_s[name] = min(max(2 * wait_s, _BACK_OFF_S), _LONGEST_BACK_OFF_S)
+        loop = asyncio.get_running_loop()
+        self._revivals.append(loop.call_later(wait_s, self._revive, running))
+
+    def _revive(self, running: Running) -> None:
+        if self._running.get(running.spec.name) is running:
+            self.again(running.spec.name, asked=False)
 
     def _environment(self, extra: Mapping[str, str]) -> dict[str, str]:
         # Nothing of the user's: ETCD_* are flags of etcd, GOGC and GOMAXPROCS change what is measured, and KWOK

@@ -71,8 +71,12 @@ class KubeControllerManager:
                     f"{self.api_url}/api/v1/namespaces/default/serviceaccounts/default", layout.ca, self.prober
                 )
             ),
-            metrics=Endpoint(f"https://{LOOPBACK}:{self.port}/metrics", layout.ca, self.observer),
+            again=Probe(self._endpoint("/healthz")),
+            metrics=self._endpoint("/metrics"),
             profiler=Profiler.PPROF,
             ports=(self.port,),
             deviations=flags.deviations,
         )
+
+    def _endpoint(self, path: str) -> Endpoint:
+        return Endpoint(f"https://{LOOPBACK}:{self.port}{path}", self.layout.ca, self.observer)

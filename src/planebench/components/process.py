@@ -37,6 +37,7 @@ class ProcessSpec:
     arguments: tuple[str, ...]
     """Without the binary itself."""
     ready: Probe
+    """Tells that it is up for the first time."""
     metrics: Endpoint | None = None
     role: Role = Role.SUBJECT
     profiler: Profiler = Profiler.NONE
@@ -46,6 +47,8 @@ class ProcessSpec:
     """Written before it starts, for the owner's eyes only."""
     ports: tuple[int, ...] = ()
     """It listens on these, on loopback."""
+    again: Probe | None = None
+    """Tells that it is up after a restart; None: as for the first time."""
     deviations: tuple[str, ...] = ()
     """Where it differs from what kubeadm starts, with the reason."""
 

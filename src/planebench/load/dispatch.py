@@ -141,6 +141,7 @@ class RunningPhase:
         self.sent = 0
         self.answered = 0
         self.failed = 0
+        self.failed_by_verb: dict[str, int] = {}
         self.responses = Histogram()
 
     @property
@@ -511,6 +512,9 @@ class Dispatcher:
     ) -> None:
         phase = request.phase
         self._record(request, done_ns, status, received, error)
+        if failed:
+            verb = phase.renderings[phase.plan.template[request.number]].template.verb
+            phase.failed_by_verb[verb] = phase.failed_by_verb.get(verb, 0) + 1
         request.number = -1  # finished: the expiry queue drops it
         self.in_flight -= 1
         if failed:

@@ -207,6 +207,7 @@ class Process:
             sent=phase.sent if phase else 0,
             answered=phase.answered if phase else 0,
             failed=phase.failed if phase else 0,
+            failed_by_verb=dict(phase.failed_by_verb) if phase else {},
             in_flight=dispatcher.in_flight,
             milestones={name: reducer.reached for name, reducer in reducers.items()},
             alive={name: len(reducer.alive) for name, reducer in reducers.items()},

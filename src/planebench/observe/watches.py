@@ -26,7 +26,8 @@ _PAGE_OBJECTS: Final = 500
 _WATCH_TIMEOUT_S: Final = 6 * 3600
 """Asked of the API server; longer than any run, so that an end is seen as what it is."""
 _APPEARS: Final = frozenset(("ADDED", "MODIFIED"))
-_BACKOFF_S: Final = (0.01, 0.05, 0.2, 0.5, 1.0)
+_BACKOFF_S: Final = (0.01, 0.05, 0.1, 0.1, 0.2)
+"""A connection that is refused costs next to nothing, while what a watch misses is seen so much later."""
 
 
 class _ListMeta(msgspec.Struct, gc=False, rename={"token": "continue", "version": "resourceVersion"}):
@@ -243,8 +244,11 @@ class Stream:
             wait = connection.parser.header("retry-after") or ""
             connection.close()
             self._connection = None
-            self._tries += 1
-            self._watch.loop.after(int(wait) if wait.isdecimal() else 1.0, self._connect)
+            if wait.isdecimal():
+                self._tries += 1
+                self._watch.loop.after(int(wait), self._connect)
+            else:
+                self._retry()
 
     def _page(self, connection: Connection, body: bytes, stamp_ns: int) -> None:
         watch = self._watch

@@ -12,18 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planebench.model import LoadPhase, Manifest, MilestoneRule, RequestTemplate, Resource, Stage, WatchSpec
+from planebench.plan import canary
 from planebench.plan.arrivals import DueTimes, arrivals, constant, permutation, stream, uniform
-from planebench.plan.objects import REVISION_LABEL, RUN_LABEL, Kind, companions_of, kinds_of, manifest_of
+from planebench.plan.canary import CANARY
+from planebench.plan.objects import RUN_LABEL, Kind, companions_of, kinds_of, manifest_of
 from planebench.plan.operations import Naming, Operations
 from planebench.planes import Plane
 from planebench.planes.plane import DELETE_OPTIONS
-from planebench.scenario import Scenario
+from planebench.scenario import NodeSilence, Scenario
 
 NODES: Final = "nodes"
 """The watch of the nodes."""
-
-CANARY: Final = "canary"
-"""The watch of the object that canary writes go to."""
 
 LIST_FORMS: Final[Mapping[str, tuple[str, str]]] = {
     "full": ("", "application/json"),
@@ -37,7 +36,7 @@ LIST_FORMS: Final[Mapping[str, tuple[str, str]]] = {
 """Form -> query and media type. 500 is client-go's page size."""
 
 LEASES: Final = "leases"
-"""The watch of the nodes' leases, in scenarios with faults."""
+"""The watch of the nodes' leases, in scenarios with silent nodes."""
 
 _READY = "status.conditions[Ready].status"
 _UNREACHABLE = "node.kubernetes.io/unreachable"
@@ -50,10 +49,6 @@ _STREAM_END = "k8s.io/initial-events-end"
 """The bookmark's annotation that ends a stream's initial events (kubernetes v1.37, apimachinery meta/v1)."""
 _PREPARATION_PER_S = 200.0
 """Nodes and namespaces come quickly, but not all in one instant: they are not what is measured."""
-_CANARY_NAMESPACE = "planebench-canary"
-_CANARY_NAME = "planebench-canary"
-_CANARY_LABEL = "planebench.dev/canary"
-_CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 _NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 _NODES = Resource("", "v1", "nodes", "Node", namespaced=False)
 
@@ -123,7 +118,7 @@ class Planner:
     # --- before the stages ---
 
     def watches(self) -> tuple[WatchSpec, ...]:
-        """What to watch from before the first phase on: nodes, workload (as the plane has it) and canary."""
+        """What to watch from before the first phase on: nodes, workload (as the plane has it) and canaries."""
         nodes = WatchSpec(
             name=NODES,
             resource=_NODES,
@@ -136,24 +131,18 @@ class Planner:
             revision_field=_READY,
         )
         found = {NODES: nodes}
-        if self._scenario.faults:  # their events tell when a node was last heard of
+        if any(isinstance(fault, NodeSilence) for fault in self._scenario.faults):
+            # Their events tell when a node was last heard of.
             found[LEASES] = WatchSpec(LEASES, _LEASES, (), namespaces=(_LEASE_NAMESPACE,))
         for kind in self.kinds:
             found |= {spec.name: spec for spec in self._plane.watch_specs(kind.template)}
-        if self._canary_count:
-            found[CANARY] = WatchSpec(
-                name=CANARY,
-                resource=_CONFIG_MAPS,
-                milestones=(),
-                label_selector=_CANARY_LABEL,
-                namespaces=(_CANARY_NAMESPACE,),
-                revision_field=f'metadata.labels["{REVISION_LABEL}"]',
-            )
+        if canary.names(self._scenario):
+            found[CANARY] = canary.watch()
         return tuple(found.values())
 
     def namespaces(self) -> LoadPhase:
         """Creates the namespaces."""
-        names = self._scenario.namespaces + ((_CANARY_NAMESPACE,) if self._canary_count else ())
+        names = [*self._scenario.namespaces, *[canary.NAMESPACE] * bool(canary.names(self._scenario))]
         manifest = {
             "apiVersion": "v1",
             "kind": "Namespace",
@@ -181,26 +170,17 @@ class Planner:
         ]
         return self._fixed("nodes", templates, [Naming(manifest["metadata"]["name"]) for manifest in manifests])
 
-    def canary(self) -> LoadPhase:
-        """Creates the object that the canary writes go to; without canary writes it has no operations."""
-        manifest = {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {
-                "name": _CANARY_NAME,
-                "namespace": _CANARY_NAMESPACE,
-                "labels": {RUN_LABEL: self._run_id, _CANARY_LABEL: "", REVISION_LABEL: "none"},
-            },
-        }
-        template = RequestTemplate(
-            "create", _CONFIG_MAPS.id, "POST", _CONFIG_MAPS.path(_CANARY_NAMESPACE), _json(manifest)
-        )
-        return self._fixed(CANARY, [template] * min(self._canary_count, 1), [_CANARY_NAMING])
+    def canaries(self) -> LoadPhase:
+        """Creates the objects that canary reads and writes go to; without any it has no operations."""
+        created = canary.creations(self._scenario, self._run_id)
+        return self._fixed(CANARY, [template for template, _ in created], [naming for _, naming in created])
 
     # --- the stages ---
 
     def creation(self) -> LoadPhase:
-        """Creates every object, in the order of their numbers; its companions are due at the same time."""
+        """Creates every object, in the order of their numbers; its companions are due at the same time. Reads and
+        writes of canaries go on beside, where they are wanted.
+        """
         templates = [
             dataclasses.replace(self._plane.create(kind.template), body=_json(self._manifest(kind)))
             for kind in self.kinds
@@ -215,7 +195,7 @@ class Planner:
             for number, kind in enumerate(self.kinds)
             for resource, manifest in companions_of(kind, self._plane, self._run_id)
         ]
-        return self._of_all("creation", Stage.CREATION, templates, due_ns, companions)
+        return self._with_canaries(self._of_all("creation", Stage.CREATION, templates, due_ns, companions))
 
     def management(self) -> tuple[LoadPhase, ...]:
         """One phase for each change, by its name and in the scenario's order.
@@ -273,11 +253,11 @@ class Planner:
             add(self._kind_of[index], index, settings.reads)
             templates += [_read_template(kind.resource) for kind in self.kinds]
             namings += [kind.naming for kind in self.kinds]
-        if self._canary_count:
-            index = np.arange(self._canary_count, dtype=np.int32)
+        if writes := canary.at_rest(self._scenario):
+            index = np.arange(writes, dtype=np.int32) + canary.beside(self._scenario)[1]
             add(np.zeros_like(index), index, settings.canary)
-            templates.append(_canary_template())
-            namings.append(_CANARY_NAMING)
+            templates.append(canary.template("patch"))
+            namings.append(canary.AT_REST)
         due_ns, template, index = (
             [np.concatenate(parts) for parts in zip(*columns, strict=True)]
             if columns
@@ -340,8 +320,10 @@ class Planner:
     def silenced(self, fault: int) -> tuple[str, ...]:
         """The names of the nodes that a fault of the scenario strikes, drawn by the seed."""
         names = [f"{pool.name}-{number:06d}" for pool in self._scenario.nodes for number in range(pool.count)]
+        silence = self._scenario.faults[fault]
+        assert isinstance(silence, NodeSilence), "only these strike nodes"  # noqa: S101
         order = permutation(stream(self._seed, f"fault {fault}"), len(names))
-        return tuple(sorted(names[place] for place in order[: self._scenario.faults[fault].count(len(names))]))
+        return tuple(sorted(names[place] for place in order[: silence.count(len(names))]))
 
     # --- parts ---
 
@@ -359,10 +341,27 @@ class Planner:
             result[kind.indices] = number
         return result
 
-    @property
-    def _canary_count(self) -> int:
-        settings = self._scenario.lifecycle.monitoring
-        return int(settings.duration * settings.canary)
+    def _with_canaries(self, phase: LoadPhase) -> LoadPhase:
+        """The creation, with reads and writes of canaries beside it."""
+        operations = phase.operations
+        assert isinstance(operations, Operations)  # noqa: S101 (all phases here have them in columns)
+        templates, parts = [*phase.templates], [operations]
+        for more, requests in canary.requests(self._scenario):
+            parts.append(dataclasses.replace(requests, templates=requests.templates + np.int32(len(templates))))
+            templates += more
+        if len(parts) == 1:
+            return phase
+        return self._phase(
+            phase.name,
+            phase.stage,
+            templates,
+            Operations.ordered(
+                np.concatenate([part.due_ns for part in parts]),
+                np.concatenate([part.templates for part in parts]),
+                np.concatenate([part.indices for part in parts]),
+                [naming for part in parts for naming in part.namings],
+            ),
+        )
 
     def _of_all(
         self,
@@ -409,9 +408,6 @@ class Planner:
         )
 
 
-_CANARY_NAMING = Naming(_CANARY_NAME, (_CANARY_NAMESPACE,))
-
-
 def _part(share: float, count: int) -> int:
     """``share`` of ``count``, rounded; the tolerance lets 0.1 + 0.2 be 0.3."""
     return min(int(share * count + 0.5 + 1e-9), count)
@@ -435,17 +431,6 @@ def _list_template(resource: Resource, form: str) -> RequestTemplate:
 
 def _read_template(resource: Resource) -> RequestTemplate:
     return RequestTemplate("get", resource.id, "GET", resource.path("__NAMESPACE__", "__NAME__"))
-
-
-def _canary_template() -> RequestTemplate:
-    return RequestTemplate(
-        verb="patch",
-        resource=_CONFIG_MAPS.id,
-        method="PATCH",
-        path=_CONFIG_MAPS.path("__NAMESPACE__", "__NAME__"),
-        body=_json({"metadata": {"labels": {REVISION_LABEL: "__INDEX__"}}}),
-        content_type="application/merge-patch+json",
-    )
 
 
 def _json(value: Any) -> bytes:

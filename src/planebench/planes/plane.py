@@ -82,6 +82,13 @@ class Ready(_Part):
     contains: str = ""
 
 
+class Lease(_Part):
+    """The Lease by which several members of a component agree on one that acts."""
+
+    namespace: str
+    name: str
+
+
 class Process(_Part):
     """A component of the control plane, run as a local process that serves HTTPS on one port."""
 
@@ -97,6 +104,8 @@ class Process(_Part):
     ready: Ready
     metrics: str = "/metrics"
     role: Role = Role.SUBJECT
+    lease: Lease | None = None
+    """It is a controller, and acts while it holds this one; None: it is none."""
 
 
 class Nodes(_Part):

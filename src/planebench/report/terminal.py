@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from planebench.model import Judgement, Role
-from planebench.report import attribution, components, figures, placement
+from planebench.report import attribution, components, faults, figures, placement
 from planebench.results.document import Component, Finding, Result, Row, SLOResult
 
 _WIDE = 110
@@ -41,6 +41,7 @@ class _Report:
         yield from _section("At first sight", components.brief(result.components))
         yield from _notes(result, wide=wide)
         yield from _section("Placement", placement.lines(result.distribution))
+        yield from _section("Faults", faults.lines(result.faults))
         yield from _section("Whose cost", attribution.cost_lines(result.cost))
         yield from _section("Where the time went", attribution.trace_lines(result.trace))
         yield from _section("Profiles", attribution.profile_lines(result.profiles))

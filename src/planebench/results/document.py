@@ -358,6 +358,54 @@ class Distribution(_Part):
     """Every node of the scenario, in the order of the pools."""
 
 
+class FaultFigure(_Part):
+    """A figure of one fault."""
+
+    sli: str
+    """The indicator that it is a part of."""
+    title: str
+    """In words."""
+    unit: Unit
+    """Of the value."""
+    value: float | None
+    """None: what it would measure never came."""
+    beyond_s: float | None = None
+    """What is known of one that never came: it would have been longer than this."""
+    verdict: Judgement | None = None
+    """By the scenario's demands on it; None: there are none."""
+
+
+class FaultResult(_Part):
+    """A fault of a component, and how it was recovered from."""
+
+    name: str
+    """Unique in the run; parts of the indicators faults.* go by it."""
+    label: str
+    """For people: what was done, to which processes."""
+    kind: str
+    """The kind of fault."""
+    target: str
+    """The component that it struck."""
+    processes: tuple[str, ...] = ()
+    """Those of its processes that it struck."""
+    stage: Stage | None
+    """The stage that it fell in."""
+    start_s: float
+    """When the first signal or request that brings it about was sent, since the run's start."""
+    struck_s: float | None = None
+    """From when on it was in effect."""
+    end_s: float | None = None
+    """When the first one that takes it back was sent; None: it was not."""
+    work: str = ""
+    """What faults.first_work is of this component."""
+    figures: tuple[FaultFigure, ...] = ()
+    """Times from the fault's start, and what was lost; what cannot be told is left out."""
+    followed: tuple[str, ...] = ()
+    """Processes that ended by themselves until the next fault, and were started anew."""
+    verdict: Judgement | None = None
+    """The worst of its figures' verdicts; None: nothing is demanded of it."""
+
+
 class Harness(_Part):
     """How well planebench itself worked."""
 
@@ -410,6 +458,10 @@ class Result(_Part):
     """The workload's objects."""
     distribution: Distribution | None = None
     """Where the scheduler has put pods; None: no pod got a node."""
+    resilience: tuple[Row, ...] = ()
+    """Indicators of faults of components, over all faults and by fault; empty: there were none."""
+    faults: tuple[FaultResult, ...] = ()
+    """Faults of components, in the order of their starts."""
     errors: tuple[ErrorCount, ...] = ()
     """Requests that failed for good, the most frequent kinds first; at most 50 kinds."""
     harness: Harness = Harness()
@@ -430,8 +482,9 @@ class Result(_Part):
     """Where the run folder was when this was made."""
 
     def rows(self) -> dict[str, Row]:
-        """All rows of the preparation and the stages, by id."""
-        return {row.sli: row for rows in (self.preparation, *(part.rows for part in self.stages)) for row in rows}
+        """All rows of the preparation, the stages and the faults, by id."""
+        parts = (self.preparation, *(part.rows for part in self.stages), self.resilience)
+        return {row.sli: row for rows in parts for row in rows}
 
 
 def json_schema() -> dict[str, Any]:

@@ -6,6 +6,7 @@
 ``environment.json``       machine, versions, components, deviations
 ``run.json``               status, seed and phases; rewritten at every change
 ``leftovers.json``         what was still there after the cleanup
+``consistency.json``       what etcd held after faults, before the cleanup
 ``raw/*.parquet``          requests, objects, milestones, events, gaps, samples, traffic,
                            machine; of audited runs clock, audit, traces
 ``raw/scrapes/``           metrics as the components served them, with ``index.json``
@@ -33,7 +34,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from planebench.model import FaultRecord, PhaseRecord, PlanebenchError, Stage, UsageError
+from planebench.model import FaultRecord, PhaseRecord, PlanebenchError, RestartRecord, Stage, UsageError
 from planebench.planes import Plane, load_plane, read_plane
 from planebench.results.document import SCHEMA_VERSION as RESULT_VERSION
 from planebench.results.document import Result, Status
@@ -63,6 +64,8 @@ class RunRecord(BaseModel):
     """On the trial's clock, when the record was last written."""
     phases: tuple[PhaseRecord, ...] = ()
     faults: tuple[FaultRecord, ...] = ()
+    restarts: tuple[RestartRecord, ...] = ()
+    """Processes that were started anew, by a fault or after one."""
 
     def of_stage(self, stage: Stage) -> tuple[PhaseRecord, ...]:
         """The stage's phases, in their order."""
@@ -182,6 +185,10 @@ class RunFolder:
         """What the API server still had after the cleanup: one item for each object."""
         write_json(self.path / "leftovers.json", {"leftovers": list(leftovers)})
 
+    def write_consistency(self, found: Mapping[str, Any]) -> None:
+        """What etcd held when all faults were over and nothing changed any more."""
+        write_json(self.path / "consistency.json", found)
+
     def write_result(self, result: Result) -> None:
         write_text(self.path / "result.json", result.model_dump_json(indent=1) + "\n")
 
@@ -222,6 +229,11 @@ class RunFolder:
         """None: nobody looked."""
         found = self._optional("leftovers.json").get("leftovers")
         return found if isinstance(found, list) else None
+
+    def consistency(self) -> dict[str, Any]:
+        """Empty where nobody looked, or could."""
+        found = self._optional("consistency.json")
+        return {} if "error" in found else found
 
     def harness(self) -> dict[str, Any]:
         """Empty where the load engine left no health report."""

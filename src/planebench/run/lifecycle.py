@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -52,8 +52,11 @@ class Lifecycle:
         boundary: Boundary,
         leftovers: Callable[[], Awaitable[list[str]]],
         client: Client,
+        faults: Faults,
+        settled: Callable[[], Awaitable[None]],
     ) -> None:
-        """``leftovers`` asks the API server for everything of the run that it has; ``client`` is for set-up."""
+        """``leftovers`` asks the API server for everything of the run that it has; ``client`` is for set-up;
+        ``settled`` is called when nothing changes any more, and everything is still there."""
         self._scenario = scenario
         self._plane = plane
         self._planner = planner
@@ -64,7 +67,8 @@ class Lifecycle:
         self._client = client
         self._set_up: list[str] = []
         """The paths of the scenario's further objects, as they were created."""
-        self._faults = Faults(scenario, planner, engine, record, client)
+        self._faults = faults
+        self._settled = settled
 
     # --- before the stages ---
 
@@ -84,7 +88,7 @@ class Lifecycle:
         async with asyncio.timeout(self._scenario.timeouts.cluster):
             await self._service_accounts(self._client)
         await self._create_setup()
-        await self._prepare(await _missing(self._planner.canary(), there))
+        await self._prepare(await _missing(self._planner.canaries(), there))
 
     async def add_nodes(self, there: Client | None = None) -> None:
         """Create the nodes, without those that are ``there`` already, and wait until all are Ready; ComponentError
@@ -156,6 +160,7 @@ class Lifecycle:
         await self._boundary("managed")
         await self.monitor()
         await self._boundary("monitored")
+        await self._settled()
         left = await self.clean_up()
         await self._boundary("end")
         return left
@@ -164,10 +169,13 @@ class Lifecycle:
         phase = self._planner.creation()
         with self._record.phase(phase.name, phase.stage, len(phase.operations)):
             done = await self._engine.execute(phase)
-            if not done.answered:
+            failed = done.failed_by_verb.get("create", 0)
+            if failed == sum(
+                phase.templates[operation.template].verb == "create" for operation in phase.operations
+            ):
                 raise PlanebenchError(f"no object could be created: {_worst(done)}")
-            goals = self._up_goals(done.failed)
-            await self._wait(lambda p: all(_up(p, goal, count) for goal, count in goals.items()), "running")
+            goals = self._up_goals(failed)
+            await self._wait(lambda p: _all_up(p, goals, failed), "running")
 
     async def manage(self) -> None:
         for phase in self._planner.management():
@@ -273,6 +281,20 @@ def _shown(name: str, converged: Convergence) -> Goal:
 def _reached(progress: Progress, goal: Goal) -> int:
     watch, milestone = goal
     return progress.milestones.get(watch, {}).get(milestone, 0)
+
+
+def _all_up(progress: Progress, goals: Mapping[Goal, int], failed: int) -> bool:
+    """Every goal is reached by as many as it takes. Where creations ``failed``, nobody knows of which kind those
+    were, and whether they took effect all the same: then also every object that exists is where it was to get."""
+    if not all(_up(progress, goal, count) for goal, count in goals.items()):
+        return False
+    arrived: Counter[str] = Counter()
+    for watch, milestone in goals:
+        arrived[watch] += progress.current.get(watch, {}).get(milestone, 0)
+    return not failed or all(
+        count + _reached(progress, (watch, "failed")) >= progress.alive.get(watch, 0)
+        for watch, count in arrived.items()
+    )
 
 
 def _up(progress: Progress, goal: Goal, count: int) -> bool:

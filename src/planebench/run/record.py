@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from planebench.model import FaultRecord, PhaseRecord, Stage
+from planebench.model import FaultRecord, PhaseRecord, RestartRecord, Stage
 from planebench.results.folder import RunFolder
 from planebench.run.listener import Listener
 
@@ -21,6 +21,7 @@ class Recorder:
         self._header = header
         self._phases: list[PhaseRecord] = []
         self._faults: list[FaultRecord] = []
+        self._restarts: list[RestartRecord] = []
         self._status = "running"
         self._error: str | None = None
         self._overdue: str | None = None
@@ -53,6 +54,11 @@ class Recorder:
         self._faults.append(fault)
         self._save()
 
+    def restart(self, restart: RestartRecord) -> None:
+        """A process has been started anew."""
+        self._restarts.append(restart)
+        self._save()
+
     def mark_incomplete(self, limit: str) -> None:
         """The phase that goes on has passed a time limit."""
         self._overdue = limit
@@ -72,5 +78,6 @@ class Recorder:
                 "end_ns": self.now_ns(),
                 "phases": [asdict(phase) for phase in self._phases],
                 "faults": [asdict(fault) for fault in self._faults],
+                "restarts": [asdict(restart) for restart in self._restarts],
             }
         )

@@ -20,7 +20,8 @@ from planebench.cluster import named
 from planebench.cluster.local import LocalCluster, component_names
 from planebench.cluster.named import NamedCluster
 from planebench.components import Audit
-from planebench.kube.client import Client
+from planebench.kube.client import ApiError, Client
+from planebench.kube.etcd import EtcdError
 from planebench.load import Engine, connections_for
 from planebench.model import ComponentProcess, ExitCode, PlanebenchError, Progress, UsageError
 from planebench.observe import clock
@@ -29,22 +30,25 @@ from planebench.observe.processes import ProcessSampler, harness_process
 from planebench.observe.profiles import ProfileTaker
 from planebench.observe.scrapes import MetricsScraper
 from planebench.observe.traffic import TrafficSampler
-from planebench.plan import Planner
+from planebench.plan import Planner, canary
 from planebench.planes import Plane, load_plane
 from planebench.results import RunFolder
 from planebench.results.audit_log import audit_id
 from planebench.results.document import Status
-from planebench.run import environment, leftovers
+from planebench.run import consistency, environment, leftovers
+from planebench.run.faults import Conditions, Faults, Surroundings, unavailable
 from planebench.run.lifecycle import START, Lifecycle
 from planebench.run.listener import Listener, Silent
 from planebench.run.provision import cluster_config, provide, versions
 from planebench.run.record import Recorder
-from planebench.scenario import Scenario
+from planebench.scenario import NodeSilence, Scenario
 from planebench.slis.catalog import check as check_slos
 
 _SCRAPE_PERIOD_S: Final = 5.0
 _SHORTEST_PROFILE_S: Final = 10.0
 _LONGEST_PROFILE_S: Final = 30.0
+_STILL_S: Final = 1.0
+"""Nothing is asked for any more: time for the last watch events to arrive."""
 _RAN_OUT: Final = "the run's time is over: {limit} (timeouts.run, or --timeout)"
 
 
@@ -110,8 +114,9 @@ async def run(
             raise UsageError("--keep-up: a cluster that stays up is neither audited nor profiled; leave one out")
         named.demand_free(options.keep_up)
     plane = load_plane(scenario.plane, scenario.settings)
-    if faults := list(check_slos(scenario.slos)):
-        raise UsageError("\n".join(faults))
+    conditions = Conditions(kept=options.keep_up is not None)
+    if wrong := [*check_slos(scenario.slos), *unavailable(scenario, conditions)]:
+        raise UsageError("\n".join(wrong))
     started = datetime.now(UTC)
     folder = RunFolder.create(out)
     try:
@@ -258,7 +263,7 @@ class _Trial:
     async def _measure(self, cluster: LocalCluster | NamedCluster) -> None:
         listener = self._listener
         planner = Planner(self._scenario, self._plane, run_id=self._run_id, seed=self._seed)
-        scraper = MetricsScraper(lambda: cluster.processes, self._folder.scrapes, self._t0_ns)
+        scraper = MetricsScraper(lambda: cluster.answering, self._folder.scrapes, self._t0_ns)
 
         async with (
             Engine.start(
@@ -293,11 +298,38 @@ class _Trial:
                 boundary,
                 lambda: leftovers.find(client, self._run_id, self._scenario.namespaces),
                 client,
+                Faults(Surroundings(self._scenario, planner, cluster, client), engine, self._record),
+                lambda: self._read_consistency(cluster, client, planner),
             )
             listener.status(f"control plane ready, adding {self._scenario.node_count:,} nodes")
             await life.prepare(again=self._shared is not None)
             listener.status(f"{self._scenario.node_count:,} nodes Ready after {self._record.now_ns() / 1e9:.1f} s")
             self._folder.write_leftovers(await life.run())
+
+    async def _read_consistency(
+        self, cluster: LocalCluster | NamedCluster, client: Client, planner: Planner
+    ) -> None:
+        """After faults of components: etcd's truth, for all that was acknowledged and shown to be held against."""
+        struck = any(not isinstance(fault, NodeSilence) for fault in self._scenario.faults)
+        if not struck or not isinstance(cluster, LocalCluster):
+            return
+        workloads = [kind.workload for kind in planner.kinds]
+        watches = dict.fromkeys(name for item in workloads for name in (item.tracked, item.bound.watch))
+        resources = [self._plane.watches[name].resource.resource() for name in watches]
+        await asyncio.sleep(_STILL_S)
+        now_ns = self._record.now_ns()
+        try:
+            found = await consistency.read(
+                cluster.etcd,
+                client,
+                [resource for resource in resources if resource.namespaced],
+                self._scenario.namespaces,
+                canary.paths(self._scenario),
+                now_ns,
+            )
+        except (EtcdError, ApiError) as error:
+            found = {"t_ns": now_ns, "error": str(error)}
+        self._folder.write_consistency(found)
 
     @contextlib.asynccontextmanager
     async def _profiling(

@@ -1,6 +1,7 @@
 """Scenarios: YAML documents that say what is evaluated, under which load, and what is demanded of it."""
 
 from planebench.scenario.check import check, warnings
+from planebench.scenario.faults import Fault, Kill, NodeSilence, Pause, ProcessFault, Restart, fault_names
 from planebench.scenario.load import builtin_names, builtin_text, dump, load, parse
 from planebench.scenario.model import (
     SLO,
@@ -10,7 +11,6 @@ from planebench.scenario.model import (
     ClientLimits,
     Constant,
     NodePool,
-    NodeSilence,
     ObjectKind,
     Poisson,
     Ramp,
@@ -32,11 +32,16 @@ __all__ = [
     "ChangeLoad",
     "ClientLimits",
     "Constant",
+    "Fault",
+    "Kill",
     "NodePool",
     "NodeSilence",
     "ObjectKind",
+    "Pause",
     "Poisson",
+    "ProcessFault",
     "Ramp",
+    "Restart",
     "Scenario",
     "Taint",
     "Timeouts",
@@ -46,6 +51,7 @@ __all__ = [
     "builtin_text",
     "check",
     "dump",
+    "fault_names",
     "json_schema",
     "load",
     "parse",

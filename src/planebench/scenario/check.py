@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
 from planebench import units
 from planebench.planes import Plane
+from planebench.scenario.faults import Fault, ProcessFault, fault_names
 from planebench.scenario.model import ObjectKind, Scenario, apportion
 
 KUBERNETES_COMPONENTS = ("etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager", "kwok")
@@ -29,7 +30,7 @@ def suggest(wrong: str, known: Iterable[str]) -> str:
 
 def check(scenario: Scenario, plane: Plane) -> Iterator[Problem]:
     """Everything in the scenario that the plane does not know."""
-    known = [*KUBERNETES_COMPONENTS, *(process.name for process in plane.processes)]
+    known = _known_components(plane)
     for component in scenario.components:
         if component not in known:
             yield Problem(("components", component), f"unknown component{suggest(component, known)}")
@@ -49,6 +50,11 @@ def check(scenario: Scenario, plane: Plane) -> Iterator[Problem]:
             if kind.expect == "unschedulable" and plane.workloads[kind.template].unschedulable is None:
                 yield Problem((*path, "expect"), f"of a {kind.template}, plane {plane.name} cannot tell that")
     yield from _check_changes(scenario, plane)
+    yield from _check_faults(scenario.faults, known)
+
+
+def _known_components(plane: Plane) -> list[str]:
+    return [*KUBERNETES_COMPONENTS, *(process.name for process in plane.processes)]
 
 
 def warnings(scenario: Scenario, plane: Plane) -> list[str]:
@@ -118,3 +124,26 @@ def _check_changes(scenario: Scenario, plane: Plane) -> Iterator[Problem]:
             ("lifecycle", "management"),
             f"different changes take different objects, but their shares add up to {first_shares * 100:.6g}%",
         )
+
+
+def _check_faults(faults: Sequence[Fault], known: Sequence[str]) -> Iterator[Problem]:
+    for number, fault in enumerate(faults):
+        path = ("faults", number)
+        if isinstance(fault, ProcessFault) and fault.component not in known:
+            yield Problem((*path, "component"), f"unknown component{suggest(fault.component, known)}")
+        for before in faults[:number]:
+            if _meet(before, fault):
+                yield Problem((*path, "at"), f"another fault of {fault.target} goes on at that time")
+                break
+    names = fault_names(faults)
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            yield Problem(("faults", number, "name"), f"another fault has the name {name!r}")
+
+
+def _meet(one: Fault, other: Fault) -> bool:
+    """Whether two faults of one thing go on at the same time."""
+    if one.stage != other.stage or one.target != other.target or one.kind == "node-silence":
+        return False
+    first, second = sorted((one, other), key=lambda fault: fault.at)
+    return second.at <= first.at + first.duration

@@ -19,11 +19,14 @@ from planebench.planes import load_plane
 from planebench.scenario import document
 from planebench.scenario.check import Problem, check, suggest
 from planebench.scenario.document import Document, DocumentError, FieldPath
+from planebench.scenario.faults import FAULT_KINDS
 from planebench.scenario.model import Scenario
 from planebench.scenario.values import shorten
 
 _MAX_PROBLEMS = 20
 _PATTERN_TAGS = ("constant", "poisson", "burst", "ramp")
+_TAGS = {"pattern": _PATTERN_TAGS, "kind": FAULT_KINDS}
+"""The key that tells variants of a part apart, and its values."""
 
 
 def builtin_names() -> list[str]:
@@ -274,6 +277,8 @@ def _problems(error: ValidationError) -> Iterator[Problem]:
     for detail in error.errors(include_url=False):
         where = detail.get("ctx", {}).get("where")
         path = parse_path(where) if where else _path(detail["loc"])
+        if detail["type"].startswith("union_tag") and path[0] == "faults" and isinstance(detail["input"], dict):
+            path = (*path, "kind")
         yield Problem(path, _message(detail, path))
 
 
@@ -284,6 +289,8 @@ def _path(loc: tuple[int | str, ...]) -> FieldPath:
         if step == "[key]":
             continue
         if path and path[-1] == "arrival" and step in _PATTERN_TAGS:
+            continue
+        if len(path) == 2 and path[0] == "faults" and step in FAULT_KINDS:
             continue
         path.append(step)
     return tuple(path)
@@ -319,9 +326,13 @@ def _message(detail: ErrorDetails, path: FieldPath) -> str:
         case "literal_error" | "enum":
             return f"expected {context['expected']}{got}"
         case "union_tag_invalid":
-            return f"pattern: expected one of {context['expected_tags']}, got {context['tag']!r}"
+            key = "" if path[-1] == "kind" else "pattern: "
+            return f"{key}expected one of {context['expected_tags']}, got {context['tag']!r}"
+        case "union_tag_not_found" if path[-1] == "kind":
+            return f"is required, one of {', '.join(FAULT_KINDS)}"
         case "union_tag_not_found":
-            return f"expected a mapping, for instance {{pattern: constant, rate: 20/s}}{got}"
+            example = "{kind: kill, component: etcd}" if path[0] == "faults" else "{pattern: constant, rate: 20/s}"
+            return f"expected a mapping, for instance {example}{got}"
         case "greater_than_equal":
             return f"must be at least {context['ge']:,}{got}"
         case "greater_than":
@@ -350,9 +361,13 @@ def _step_into(model: type[BaseModel], step: str | int) -> Iterator[type[BaseMod
             yield from _models(info.annotation)
             return
     # Otherwise a list's item, a mapping's key or a variant: their models were found with the field around them.
-    pattern = model.model_fields.get("pattern")
-    if step not in _PATTERN_TAGS or (pattern and step in get_args(pattern.annotation)):
-        yield model
+    for key, tags in _TAGS.items():
+        if step in tags:
+            tag = model.model_fields.get(key)
+            if tag and step in get_args(tag.annotation):
+                yield model
+            return
+    yield model
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -5,29 +5,20 @@ Every field's description is part of the reference (docs/scenarios.md) and of th
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from planebench import units
 from planebench.model import UsageError
+from planebench.scenario.faults import Fault
+from planebench.scenario.part import Part, as_tuple, at_most
 from planebench.scenario.values import (
     FlagValue,
     Name,
-    NodeCount,
     PerSecond,
     PerSecondOrNone,
     Quantity,
@@ -36,7 +27,6 @@ from planebench.scenario.values import (
     Share,
     SLOBound,
     Version,
-    shorten,
 )
 
 MAX_NODES = 5_000
@@ -52,37 +42,10 @@ _LABEL_KEY = re.compile(rf"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?{_LABEL_NAME}", re.
 _LABEL_VALUE = re.compile(rf"({_LABEL_NAME})?", re.ASCII)
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        allow_inf_nan=False,
-        validate_default=False,
-        use_attribute_docstrings=True,
-        hide_input_in_errors=True,
-        populate_by_name=True,
-    )
-
-
-def _at_most(maximum: int, reason: str) -> Any:
-    def check(value: Any) -> Any:
-        if isinstance(value, int) and value > maximum:
-            raise ValueError(f"must be at most {maximum:,}, {reason}; got {shorten(value)}")
-        return value
-
-    return BeforeValidator(check)
-
-
-def _as_tuple(value: Any) -> Any:
-    """A YAML list as a tuple, so that a scenario cannot change."""
-    return tuple(value) if isinstance(value, list) else value
-
-
 # --- nodes ---------------------------------------------------------------------------------------------------
 
 
-class Taint(_Part):
+class Taint(Part):
     """A taint of every node of a pool."""
 
     key: Annotated[str, Field(min_length=1, max_length=317)]
@@ -96,20 +59,20 @@ class Taint(_Part):
 _CAPACITY = {"cpu": "32", "memory": "256Gi", "pods": "110"}
 
 
-class NodePool(_Part):
+class NodePool(Part):
     """Simulated nodes that are alike."""
 
     name: Name = "node"
     """Names the nodes: `NAME-000000`, `NAME-000001`, ..."""
     count: Annotated[
-        int, Field(ge=1, le=MAX_NODES), _at_most(MAX_NODES, "the most that Kubernetes supports in a cluster")
+        int, Field(ge=1, le=MAX_NODES), at_most(MAX_NODES, "the most that Kubernetes supports in a cluster")
     ]
     """How many nodes."""
     capacity: Mapping[str, Quantity] = Field(_CAPACITY)
     """What each node offers, by resource name: cpu, memory and pods at least. All of it is allocatable."""
     labels: Mapping[str, str] = Field(default_factory=dict)
     """Labels of every node, beside those of the plane."""
-    taints: Annotated[tuple[Taint, ...], BeforeValidator(_as_tuple)] = ()
+    taints: Annotated[tuple[Taint, ...], BeforeValidator(as_tuple)] = ()
     """Taints of every node."""
     zones: Annotated[int, Field(ge=0, le=100)] = 0
     """Over how many zones the nodes are spread (label topology.kubernetes.io/zone); 0: none."""
@@ -140,7 +103,7 @@ class NodePool(_Part):
 # --- workload ------------------------------------------------------------------------------------------------
 
 
-class ObjectKind(_Part):
+class ObjectKind(Part):
     """A part of the workload: objects that are alike."""
 
     template: Name
@@ -173,22 +136,22 @@ class ObjectKind(_Part):
         return self
 
 
-class Workload(_Part):
+class Workload(Part):
     """The objects that go through the lifecycle."""
 
     count: Annotated[
         int,
         Field(ge=1, le=MAX_OBJECTS),
-        _at_most(MAX_OBJECTS, "the most pods that Kubernetes supports in a cluster"),
+        at_most(MAX_OBJECTS, "the most pods that Kubernetes supports in a cluster"),
     ]
     """How many objects in all."""
     namespaces: Annotated[
         int,
         Field(ge=1, le=MAX_NAMESPACES),
-        _at_most(MAX_NAMESPACES, "the most that Kubernetes supports in a cluster"),
+        at_most(MAX_NAMESPACES, "the most that Kubernetes supports in a cluster"),
     ] = 1
     """Over how many namespaces they are spread, in turn: planebench-0, planebench-1, ..."""
-    objects: Annotated[tuple[ObjectKind, ...], BeforeValidator(_as_tuple), Field(min_length=1, max_length=100)]
+    objects: Annotated[tuple[ObjectKind, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=100)]
     """What they are, and in which shares."""
     order: Literal["mixed", "listed"] = "mixed"
     """The order of creation: `mixed` by the seed, or one kind after the other as they are `listed`."""
@@ -214,7 +177,7 @@ class Workload(_Part):
 # --- arrivals ------------------------------------------------------------------------------------------------
 
 
-class Constant(_Part):
+class Constant(Part):
     """One object after the other at equal distances."""
 
     pattern: Literal["constant"] = "constant"
@@ -232,7 +195,7 @@ class Constant(_Part):
         return self.rate
 
 
-class Poisson(_Part):
+class Poisson(Part):
     """Independent arrivals: exponential distances."""
 
     pattern: Literal["poisson"]
@@ -250,12 +213,12 @@ class Poisson(_Part):
         return self.rate
 
 
-class Burst(_Part):
+class Burst(Part):
     """Many at once, again and again."""
 
     pattern: Literal["burst"]
     """So many at once, then a pause."""
-    size: Annotated[int, Field(ge=1, le=MAX_OBJECTS), _at_most(MAX_OBJECTS, "the largest workload")]
+    size: Annotated[int, Field(ge=1, le=MAX_OBJECTS), at_most(MAX_OBJECTS, "the largest workload")]
     """How many objects are due at the same moment."""
     every: Seconds
     """The time from one burst to the next."""
@@ -270,7 +233,7 @@ class Burst(_Part):
         return self.size / min(self.every, 1.0)
 
 
-class Ramp(_Part):
+class Ramp(Part):
     """A rate that changes evenly from the first arrival to the last."""
 
     pattern: Literal["ramp"]
@@ -314,15 +277,19 @@ Arrival = Annotated[
 # --- lifecycle -----------------------------------------------------------------------------------------------
 
 
-class Creation(_Part):
+class Creation(Part):
     """The first stage: all objects are created; scheduling goes along with it."""
 
     arrival: Arrival = Constant.model_construct(rate=20.0)
     """When the objects are due: `{pattern: constant, rate}`, `{pattern: poisson, rate}`,
     `{pattern: burst, size, every}` or `{pattern: ramp, start, end}`."""
+    reads: PerSecondOrNone = 0.0
+    """How many small objects are read (GET) per second beside, to tell how the API serves while faults strike."""
+    writes: PerSecondOrNone = 0.0
+    """How many small writes per second go on beside, to the same objects in turn."""
 
 
-class ChangeLoad(_Part):
+class ChangeLoad(Part):
     """A change of some of the running objects."""
 
     share: Share
@@ -342,14 +309,14 @@ class ChangeLoad(_Part):
 ListForm = Literal["full", "page", "metadata", "stream"]
 
 
-class Monitoring(_Part):
+class Monitoring(Part):
     """The stage in which the cluster is at rest and is only looked at."""
 
     duration: SecondsOrNone = 10.0
     """How long; 0s: not at all."""
     lists: Annotated[int, Field(ge=0, le=10_000)] = 5
     """How many LISTs of each watched resource and each form, spread evenly."""
-    forms: Annotated[tuple[ListForm, ...], BeforeValidator(_as_tuple)] = ("full", "page", "metadata")
+    forms: Annotated[tuple[ListForm, ...], BeforeValidator(as_tuple)] = ("full", "page", "metadata")
     """Forms of LIST: everything at once, the first 500 objects, everything but only the metadata, and everything
     as a stream (WatchList: a watch that begins with all objects), which has answered when its last initial event
     came."""
@@ -363,14 +330,14 @@ class Monitoring(_Part):
     are."""
 
 
-class Cleanup(_Part):
+class Cleanup(Part):
     """The last stage: every object is deleted, until nothing is left."""
 
     rate: PerSecond = 100.0
     """How many objects are deleted per second."""
 
 
-class Lifecycle(_Part):
+class Lifecycle(Part):
     """The stages and their load. Scheduling has none of its own."""
 
     creation: Creation = Creation()
@@ -384,34 +351,10 @@ class Lifecycle(_Part):
     """Deletion of all objects."""
 
 
-# --- faults --------------------------------------------------------------------------------------------------
-
-
-class NodeSilence(_Part):
-    """Nodes fall silent: their leases are renewed no more and their pods are left alone, until they come back. The
-    stage that it falls in does not end before."""
-
-    kind: Literal["node-silence"]
-    """The kind of fault."""
-    nodes: NodeCount
-    """How many nodes, or which share of all; which ones is drawn by the seed."""
-    stage: Literal["creation", "management", "monitoring"] = "monitoring"
-    """The stage that it falls in."""
-    at: SecondsOrNone = 0.0
-    """When, from the stage's start."""
-    duration: Annotated[Seconds, Field(alias="for")]
-    """How long; then they come back."""
-
-    def count(self, nodes: int) -> int:
-        """How many of so many nodes."""
-        wanted = self.nodes if isinstance(self.nodes, int) else math.ceil(self.nodes * nodes - 1e-9)
-        return min(wanted, nodes)
-
-
 # --- components ----------------------------------------------------------------------------------------------
 
 
-class ClientLimits(_Part):
+class ClientLimits(Part):
     """How many requests a component's own client may send."""
 
     qps: Annotated[float, Field(gt=0, le=100_000)]
@@ -420,7 +363,7 @@ class ClientLimits(_Part):
     """Requests at once before that rate holds."""
 
 
-class Limits(_Part):
+class Limits(Part):
     """Client limits; what is left out keeps the component's default."""
 
     kube_scheduler: ClientLimits | None = Field(None, alias="kube-scheduler")
@@ -429,7 +372,7 @@ class Limits(_Part):
     """The controller manager's, for each controller (default 20 and 30)."""
 
 
-class ComponentOptions(_Part):
+class ComponentOptions(Part):
     """Options of one component."""
 
     flags: Mapping[Annotated[str, Field(pattern=r"^[a-z0-9][-a-z0-9]*$", max_length=100)], FlagValue] = Field(
@@ -444,7 +387,7 @@ class ComponentOptions(_Part):
 # --- demands -------------------------------------------------------------------------------------------------
 
 
-class Timeouts(_Part):
+class Timeouts(Part):
     """How long each step may take; after that the run goes on, or ends, and says what was missing."""
 
     cluster: Seconds = 120.0
@@ -463,7 +406,7 @@ class Timeouts(_Part):
     """The whole run, without builds."""
 
 
-class SLO(_Part):
+class SLO(Part):
     """A demand on one service level indicator. A run fails where one fails."""
 
     sli: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]*$", max_length=100, examples=["creation.response"])]
@@ -487,7 +430,7 @@ class SLO(_Part):
         return self
 
 
-class Scenario(_Part):
+class Scenario(Part):
     """A scenario of planebench: what is evaluated, under which load, and what is demanded of it."""
 
     api_version: Literal["planebench.dev/v1"] = Field(alias="apiVersion")
@@ -501,7 +444,7 @@ class Scenario(_Part):
     in it and relative to the scenario's folder."""
     settings: Mapping[str, str | int | bool] = Field(default_factory=dict)
     """Settings of the plane that differ from its defaults."""
-    nodes: Annotated[tuple[NodePool, ...], BeforeValidator(_as_tuple), Field(min_length=1, max_length=100)]
+    nodes: Annotated[tuple[NodePool, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=100)]
     """The simulated nodes, in pools."""
     workload: Workload
     """What is created, changed and deleted."""
@@ -517,12 +460,14 @@ class Scenario(_Part):
     plane."""
     timeouts: Timeouts = Timeouts()
     """Time limits."""
-    setup: Annotated[tuple[Mapping[str, Any], ...], BeforeValidator(_as_tuple), Field(max_length=1000)] = ()
+    setup: Annotated[tuple[Mapping[str, Any], ...], BeforeValidator(as_tuple), Field(max_length=1000)] = ()
     """Kubernetes objects that are created before the workload, in this order, and deleted after it: priority
     classes, quotas, services. Those without a namespace of their own go into the workload's first one."""
-    faults: Annotated[tuple[NodeSilence, ...], BeforeValidator(_as_tuple), Field(max_length=100)] = ()
+    faults: Annotated[
+        tuple[Annotated[Fault, Field(discriminator="kind")], ...], BeforeValidator(as_tuple), Field(max_length=100)
+    ] = ()
     """What is made to fail, and when."""
-    slos: Annotated[tuple[SLO, ...], BeforeValidator(_as_tuple), Field(max_length=1000)] = ()
+    slos: Annotated[tuple[SLO, ...], BeforeValidator(as_tuple), Field(max_length=1000)] = ()
     """What is demanded. Without any, a run tells figures and gives no verdict."""
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 1
     """The same seed gives the same operations at the same due times."""

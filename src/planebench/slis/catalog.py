@@ -527,6 +527,121 @@ _DEFINITIONS: Final = (
         CLEANUP_CHECK,
         single=True,
     ),
+    # --- faults of components
+    Definition(
+        "faults.lost",
+        "requests lost",
+        "count",
+        None,
+        "by fault: requests for single objects (create, get, update, patch, delete) that failed for good, after "
+        "what the load engine tries again, and were due from the fault's start to the next one's, or to the "
+        "stage's end",
+        f"run.json, {REQUESTS}",
+        parts="fault",
+    ),
+    Definition(
+        "faults.first_write",
+        "first write",
+        "s",
+        None,
+        "from a fault's start to the receipt of the first success of a write that was due while the fault was in "
+        "effect, or later",
+        f"run.json, {REQUESTS}",
+        parts="fault",
+    ),
+    Definition(
+        "faults.first_read",
+        "first read",
+        "s",
+        None,
+        "from a fault's start to the receipt of the first success of a GET that was due while the fault was in "
+        "effect, or later",
+        f"run.json, {REQUESTS}",
+        parts="fault",
+    ),
+    Definition(
+        "faults.as_before",
+        "requests as before",
+        "s",
+        None,
+        "from a fault's start to the first due time from which on requests for single objects were as before for "
+        "5 s: none was lost, and no more than 3% took longer than the 99th percentile of the 10 s before the "
+        "fault; both take at least 50 requests",
+        f"run.json, {REQUESTS}",
+        parts="fault",
+    ),
+    Definition(
+        "faults.ready",
+        "ready again",
+        "s",
+        None,
+        "from a fault's start until what it struck said so itself: its readiness check answered after the fault "
+        "had been taken back",
+        "run.json",
+        parts="fault",
+    ),
+    Definition(
+        "faults.first_work",
+        "works again",
+        "s",
+        None,
+        "from a fault's start to the receipt of the first work that was handed over while the fault was in "
+        "effect, or later, and done: of the scheduler a bind; of the simulator a played status; of the "
+        "controller manager, or a plane's controller, all pods of an object of theirs; of all others an object "
+        "that was created and is up. Receipts are a watching client's: where the API server was struck, its way "
+        "back is part of it",
+        f"run.json, {REQUESTS}, {RECEIPTS}",
+        parts="fault",
+    ),
+    Definition(
+        "faults.caught_up",
+        "backlog gone",
+        "s",
+        None,
+        "from a fault's start until no more of that work was in hand, handed over and not done, than at most in "
+        "the 10 s before the fault, or one; 0 where there never was",
+        f"run.json, {REQUESTS}, {RECEIPTS}",
+        parts="fault",
+    ),
+    Definition(
+        "faults.recovered",
+        "all as before",
+        "s",
+        None,
+        "the latest of a fault's other times, as far as they are known",
+        f"run.json, {REQUESTS}, {RECEIPTS}",
+        parts="fault",
+    ),
+    Definition(
+        "faults.never_up",
+        "promised, never up",
+        "count",
+        None,
+        "objects whose creation was acknowledged in a run with faults of components and that never came up: work "
+        "that was lost",
+        f"{REQUESTS}, {RECEIPTS}",
+        single=True,
+    ),
+    Definition(
+        "faults.lost_writes",
+        "promised, not stored",
+        "count",
+        None,
+        "when all faults are over and nothing changes any more: writes that were acknowledged and that etcd "
+        "itself does not hold, of objects that no watch has shown to end",
+        f"consistency.json, {REQUESTS}, {RECEIPTS}",
+        single=True,
+    ),
+    Definition(
+        "faults.inconsistent",
+        "inconsistent objects",
+        "count",
+        None,
+        "when all faults are over and nothing changes any more: objects of which the API server's watch cache, or "
+        "the run's own watches, hold something else than etcd itself",
+        f"consistency.json, {RECEIPTS}",
+        single=True,
+    ),
     # --- the harness
     Definition(
         "harness.lateness",

@@ -74,6 +74,7 @@ class Certificate:
         by its own answer and its own event, on the watch that is measured.
         """
         seen = self._seen
+        # After a fault, a watch comes back later than answers do: that is no fault of the measurement.
         found = {
             Stage.CREATION: [
                 self._after_answers(Stage.CREATION, "create", made, (ADDED,)) for made in seen.created
@@ -90,6 +91,7 @@ class Certificate:
             & pl.col("index").is_in(made.index.implode())
             & (pl.col("resource") == made.workload.resource.resource().id)
         )
+        requests = self._seen.undisturbed(requests, "due_ns", "done_ns")
         requests = requests.unique("index", keep="first", maintain_order=True)
         tracked = made.workload.tracked
         receipts = earliest(
@@ -100,6 +102,7 @@ class Certificate:
 
     def _of_canary(self) -> Values:
         writes = self._seen.of_stage(Stage.MONITORING, "patch").filter(pl.col("ok"))
+        writes = self._seen.undisturbed(writes, "due_ns", "done_ns")
         events = self._seen.milestones.filter(pl.col("watch") == CANARY).with_columns(
             index=pl.col("milestone").str.strip_prefix("revision:").cast(pl.Int32, strict=False)
         )

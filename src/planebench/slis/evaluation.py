@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,7 +38,9 @@ from planebench.slis.limits import in_words, limits
 from planebench.slis.observations import DELETED, Observations
 from planebench.slis.profiles import profile_results
 from planebench.slis.prometheus import Scrapes
+from planebench.slis.resilience import Resilience, scorecard
 from planebench.slis.trace import trace, write_table
+from planebench.slis.windows import disturbed
 from planebench.stats import Values
 
 _MOST_ERRORS = 50
@@ -66,13 +69,16 @@ def evaluate_folder(path: Path) -> Result:
     preparation = [nodes] if nodes else []
     by_stage = indicators_by_stage(seen)
     indicators = [*preparation, *(indicator for found in by_stage.values() for indicator in found)]
+    resilience = Resilience(seen)
+    after_faults = resilience.indicators()
     late = lateness(seen)
     health = engine_health(folder.harness())
     engine = verdict.check_engine(health)
     certificate = Certificate(seen, health)
     parts = components(seen, scrapes, indicators)
     findings = _findings(seen, scrapes, indicators, late, [*engine, *certificate.findings()], parts)
-    slos = judge_slos(seen, indicators, Doubts(seen, late, [*engine, *certificate.clock()], certificate.doubts))
+    doubts = Doubts(seen, late, [*engine, *certificate.clock()], certificate.doubts)
+    slos = judge_slos(seen, [*indicators, *after_faults], doubts)
     judgement, reason = verdict.overall(slos, findings)
     run = seen.run
     ways = trace(seen, parts)
@@ -101,6 +107,8 @@ def evaluate_folder(path: Path) -> Result:
         phases=_phases(run),
         distribution=Placement(seen).distribution() if seen.created else None,
         counts=_counts(seen),
+        resilience=tuple(indicator.row() for indicator in after_faults),
+        faults=scorecard(seen, resilience, doubts),
         errors=_errors(seen.requests),
         harness=Harness(lateness=tuple(late), engine=health),
         cost=cost(seen, parts),
@@ -139,13 +147,25 @@ def _findings(
         verdict.check_data(seen.requests.height),
         *(verdict.check_lateness(found, _finite(typical.get(Stage(found.stage)))) for found in late),
         *engine,
-        verdict.check_watches(*count_gaps(seen.gaps)),
-        verdict.check_restarts(scrapes.restarted),
+        verdict.check_watches(*count_gaps(seen)),
+        verdict.check_restarts(_unexplained(seen, scrapes.restarted)),
         verdict.check_negative({found.name: found.impossible for found in indicators if found.impossible}),
         *(finding for finding in terminated if finding),
-        verdict.check_scrapes(scrapes.failures),
+        verdict.check_scrapes(_undisturbed(seen, scrapes.failures)),
         *(verdict.check_metrics(part.name, part.absent) for part in parts if part.metrics),
     ]
+
+
+def _unexplained(seen: Observations, restarted: Mapping[str, int]) -> dict[str, int]:
+    """Restarts that were neither a fault nor came of one."""
+    known = Counter(restart.process for restart in seen.run.restarts)
+    return {process: count - known[process] for process, count in restarted.items() if count > known[process]}
+
+
+def _undisturbed(seen: Observations, failures: Mapping[str, int]) -> list[str]:
+    """Scrapes that failed though no component was struck by a fault."""
+    hit = disturbed(seen.faults, np.array(list(failures.values()), dtype=np.float64) / 1e9)
+    return [words for words, explained in zip(failures, hit, strict=True) if not explained]
 
 
 def _finite(number: float | None) -> float | None:

@@ -13,16 +13,18 @@ from planebench.results.document import Finding, Lateness, Row
 from planebench.slis.catalog import CATALOG
 from planebench.slis.indicator import Indicator, finite
 from planebench.slis.observations import Observations, seconds
+from planebench.slis.windows import disturbed
 from planebench.stats import Sample
 from planebench.verdict import Doubt, Figure
 
 
 def lateness(seen: Observations) -> list[Lateness]:
     """From due to sent, by stage. What was never sent (no connection became free) is counted apart: it is missing
-    in the stage's own figures."""
+    in the stage's own figures. While a component was struck by a fault there may have been no connection at all:
+    requests of that time are left out."""
     found = []
     for stage in Stage:
-        requests = seen.of_stage(stage)
+        requests = seen.undisturbed(seen.of_stage(stage), "due_ns")
         if not requests.height:
             continue
         sent = requests.filter(pl.col("sent_ns") >= 0)
@@ -104,8 +106,12 @@ class Doubts:
         if not gaps.height:
             return []
         lossy = gaps.filter(_lossy())
-        if lossy.height:
+        explained = _explained(self._seen, lossy)
+        if lossy.height > explained.height:
             return [Doubt(math.inf, f"the watch of {lossy['watch'][0]} had a gap ({lossy['reason'][0]})")]
+        if explained.height:
+            longest_s = longest_gap_s(explained)
+            return [Doubt(longest_s, f"a fault kept a watch from seeing for {longest_s:.1f} s", worse_only=True)]
         longest_s = longest_gap_s(gaps)
         return [Doubt(longest_s, f"a watch was interrupted for {longest_s * 1e3:.1f} ms")]
 
@@ -115,11 +121,19 @@ def _lossy() -> pl.Expr:
     return ~pl.col("resumed") | (pl.col("end_ns") < 0)
 
 
-def count_gaps(gaps: pl.DataFrame) -> tuple[int, int, float]:
-    """Gaps with loss, gaps without, and the longest of these in seconds."""
-    lossy = gaps.filter(_lossy()).height
-    resumed = gaps.filter(~_lossy())
-    return lossy, resumed.height, longest_gap_s(resumed)
+def _explained(seen: Observations, gaps: pl.DataFrame) -> pl.DataFrame:
+    """Those that a fault of a component has brought about and that have ended: afterwards all was listed anew, so
+    that nothing but times is lost, and these by no more than the gap."""
+    began = disturbed(seen.faults, seconds(gaps["t_ns"]))
+    return gaps.filter(pl.Series(began) & (pl.col("end_ns") >= 0))
+
+
+def count_gaps(seen: Observations) -> tuple[int, int, float, int]:
+    """Gaps with loss, gaps without, the longest of these in seconds, and those with loss that faults explain."""
+    lossy = seen.gaps.filter(_lossy())
+    explained = _explained(seen, lossy).height
+    resumed = seen.gaps.filter(~_lossy())
+    return lossy.height - explained, resumed.height, longest_gap_s(resumed), explained
 
 
 def longest_gap_s(gaps: pl.DataFrame) -> float:

@@ -17,6 +17,7 @@ from planebench.planes import Plane, Workload
 from planebench.results import tables
 from planebench.results.folder import RunFolder, RunRecord
 from planebench.scenario import Scenario, apportion
+from planebench.slis.windows import Window, disturbed, windows
 from planebench.stats import Values
 
 ADDED: Final = "added"
@@ -115,6 +116,17 @@ class Observations:
                 )
         return tuple(found)
 
+    @cached_property
+    def faults(self) -> tuple[Window, ...]:
+        """Faults of components, in the order of their starts."""
+        return tuple(windows(self.run))
+
+    def undisturbed(self, frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
+        """Rows of which none of these times (in ns) falls into a fault of a component, or right after one."""
+        for column in columns:
+            frame = frame.filter(~pl.Series(disturbed(self.faults, seconds(frame[column]))))
+        return frame
+
     @property
     def expected(self) -> tuple[Created, ...]:
         """Those of the workload that are to come up."""
@@ -151,8 +163,8 @@ class Observations:
         return joined["t_s"].fill_null(NEVER).to_numpy().astype(np.float64)
 
     def gone(self, requests: pl.DataFrame) -> pl.Series:
-        """Whether each request's object had been seen to end before it was due, and before any was to be deleted:
-        preempted or evicted. Such a request asks in vain."""
+        """Whether each request asks in vain: its object had been seen to end before it was due and before any was
+        to be deleted (preempted, evicted), or had never come to be."""
         cleanup = self.run.span_ns(Stage.CLEANUP)
         before_ns = cleanup[0] if cleanup else self.run.end_ns
         ends = [
@@ -168,7 +180,16 @@ class Observations:
             .agg(pl.col("t_ns").min().alias("end_ns"))
         )
         joined = requests.join(first, on="index", how="left", maintain_order="left")
-        return (joined["end_ns"] < joined["due_ns"]).fill_null(value=False).rename("gone")
+        ended = (joined["end_ns"] < joined["due_ns"]).fill_null(value=False)
+        return (ended | requests["index"].is_in(self._never.implode())).rename("gone")
+
+    @cached_property
+    def _never(self) -> pl.Series:
+        """Numbers of objects whose creation failed and that no watch has ever shown."""
+        created = self.of_stage(Stage.CREATION, "create")
+        made = created.group_by("index").agg(pl.col("ok").any())
+        failed = made.filter(~pl.col("ok"))["index"]
+        return failed.filter(~failed.is_in(self.objects["index"].unique().implode()))
 
     def of_stage(self, stage: Stage, verb: str | None = None) -> pl.DataFrame:
         """The stage's requests."""

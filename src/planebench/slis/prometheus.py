@@ -1,7 +1,8 @@
 """Components' own metrics: two scrapes of one process, and what lies between them.
 
-Counters and histograms are told as the difference of two scrapes of a process that did not restart in between
-(``process_start_time_seconds`` is the same). Gauges, and rates, are told over all scrapes in between.
+Counters and histograms are told as the difference of two scrapes of a process. Where it was restarted in between
+(``process_start_time_seconds`` changed), they are the sum of what each one counted: the first from the first
+scrape on, the others from zero on, each up to its own last scrape. Gauges, and rates, are told over all of them.
 """
 
 from __future__ import annotations
@@ -28,13 +29,22 @@ _EVERY: Callable[[Labels], bool] = lambda _: True  # noqa: E731 (a default that 
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """What two scrapes of one process differ by, and those between them."""
+    """What two scrapes of one process differ by, and those between them.
+
+    Where it was restarted, ``before`` and ``after`` are of the last one that went by its name.
+    """
 
     before: Exposition
     after: Exposition
     took_s: float
     during: tuple[tuple[float, Exposition], ...] = field(default=(), repr=False)
     """All scrapes from the first to the last with their times, in seconds on the trial's clock."""
+    earlier: tuple[tuple[Exposition, Exposition], ...] = field(default=(), repr=False)
+    """Where it was restarted: the first and last scrapes of those that went before."""
+
+    @property
+    def _spans(self) -> tuple[tuple[Exposition, Exposition], ...]:
+        return (*self.earlier, (self.before, self.after))
 
     def serves(self, family: str) -> bool:
         """Whether the last scrape has a family of this name, of whatever kind."""
@@ -70,7 +80,8 @@ class Between:
 
     def series(self, name: str) -> Iterator[Series]:
         """Every matching series and its growth; one that was not there before began at zero."""
-        yield from _growth(self.before, self.after, re.compile(name))
+        for before, after in self._spans:
+            yield from _growth(before, after, re.compile(name))
 
     def levels(
         self,
@@ -101,6 +112,9 @@ class Between:
         for t_s, scrape in self.during[1:]:
             if last is None or t_s - last[0] < LEAST_INTERVAL_S:
                 continue
+            if _started(last[1]) != _started(scrape):
+                last = (t_s, scrape)
+                continue
             grown = [value for _, labels, value in _growth(last[1], scrape, pattern) if select(labels)]
             if grown:
                 found.append((t_s, math.fsum(grown) / (t_s - last[0])))
@@ -115,8 +129,9 @@ class Between:
         total = self.total(f"(?:{name})_sum", select) or 0.0
         pattern = re.compile(name)
         natives = [
-            _native_growth(self.before.natives.get(family, {}).get(labels), native)
-            for family, series in self.after.natives.items()
+            _native_growth(before.natives.get(family, {}).get(labels), native)
+            for before, after in self._spans
+            for family, series in after.natives.items()
             if pattern.fullmatch(family)
             for labels, native in series.items()
             if select(dict(labels))
@@ -259,14 +274,14 @@ class Scrapes:
         return {process: entries[0].component or process for process, entries in self._entries.items()}
 
     @property
-    def failures(self) -> list[str]:
-        """Scrapes that failed, in words."""
-        return [
-            f"{entry.process} at {entry.label}: {entry.error}"
+    def failures(self) -> dict[str, int]:
+        """Scrapes that failed, in words, with their times in nanoseconds."""
+        return {
+            f"{entry.process} at {entry.label}: {entry.error}": entry.t_ns
             for entries in self._entries.values()
             for entry in entries
             if entry.error
-        ]
+        }
 
     @cached_property
     def restarted(self) -> dict[str, int]:
@@ -280,7 +295,7 @@ class Scrapes:
         those of ``over_time`` at all scrapes in between, too.
 
         Where there is no scrape outside, the nearest one inside is taken. None where fewer than two scrapes
-        succeeded, or the process restarted between them.
+        succeeded. What a process counted from its last scrape to its end is not known.
         """
         entries = [entry for entry in self._entries.get(process, []) if not entry.error]
         before = [entry for entry in entries if entry.t_ns <= start_ns][-1:] or entries[:1]
@@ -288,12 +303,17 @@ class Scrapes:
         if not before or before[0].t_ns >= after[0].t_ns:
             return None
         first, last = self._read(before[0], names), self._read(after[0], names)
-        if not first.samples or not last.samples or _started(first) != _started(last):
+        if not first.samples or not last.samples:
             return None
+        earlier: list[tuple[Exposition, Exposition]] = []
+        if process in self.restarted:
+            within = [entry for entry in entries if before[0].t_ns <= entry.t_ns <= after[0].t_ns]
+            for own in self._by_process(within)[:-1]:
+                earlier.append((first if not earlier else Exposition(), self._read(own[-1], names)))
         inner = [entry for entry in entries if before[0].t_ns < entry.t_ns < after[0].t_ns] if over_time else []
         during = [(entry, self._read(entry, over_time)) for entry in inner]
         return Between(
-            first,
+            Exposition() if earlier else first,
             last,
             (after[0].t_ns - before[0].t_ns) / 1e9,
             tuple(
@@ -301,15 +321,19 @@ class Scrapes:
                 for entry, scrape in ((before[0], first), *during, (after[0], last))
                 if scrape.samples
             ),
+            tuple(earlier),
         )
 
     def _read(self, entry: ScrapeEntry, names: Sequence[str]) -> Exposition:
         return parse(self._folder.scrape(entry), [*names, START_TIME], protobuf=entry.format == "protobuf")
 
     def _restarts(self, process: str) -> int:
-        starts = [
-            started
-            for entry in self._entries[process]
-            if not entry.error and (started := _started(self._read(entry, []))) is not None
-        ]
-        return sum(before != after for before, after in itertools.pairwise(starts))
+        return max(len(self._by_process(self._entries[process])) - 1, 0)
+
+    def _by_process(self, entries: Iterable[ScrapeEntry]) -> list[list[ScrapeEntry]]:
+        """Scrapes that succeeded, in groups of one process each: of one start time."""
+        told = ((_started(self._read(entry, [])), entry) for entry in entries if not entry.error)
+        groups = itertools.groupby(
+            ((start, entry) for start, entry in told if start is not None), lambda item: item[0]
+        )
+        return [[entry for _, entry in group] for _, group in groups]

@@ -59,7 +59,7 @@ class Played:
 
 
 def played(seen: Observations) -> Played | None:
-    """None where nothing is played."""
+    """None where nothing is played. Of a run with faults of components, what was played before the first one."""
     found: list[tuple[Values, Values, Values]] = []
     watch = step = ""
     for made in seen.created:
@@ -77,6 +77,10 @@ def played(seen: Observations) -> Played | None:
         return None
     start_s, end_s, service_s = (np.concatenate(parts) for parts in zip(*found, strict=True))
     order = np.argsort(start_s, kind="stable")
+    if seen.faults:  # what a component's fault holds up is no fault of the simulator's
+        order = order[start_s[order] < seen.faults[0].start_s]
+        if not len(order):
+            return None
     start_s, end_s, service_s = start_s[order], end_s[order], service_s[order]
     ended = ~np.isnan(end_s)
     noted = seen.folder.environment()

@@ -1,0 +1,103 @@
+"""Faults of components for the terminal: a matrix of faults and components, and what each of them did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from planebench.model import Judgement
+from planebench.report import figures
+from planebench.results.document import FaultFigure, FaultResult
+
+STYLES = {Judgement.PASS: "green", Judgement.FAIL: "bold red", Judgement.INCONCLUSIVE: "yellow"}
+HEADLINE = "faults.recovered"
+"""The figure of a fault in the matrix."""
+_COLUMNS = {
+    "faults.lost": "lost",
+    "faults.first_write": "write",
+    "faults.first_read": "read",
+    "faults.as_before": "as before",
+    "faults.first_work": "work",
+    "faults.caught_up": "caught up",
+}
+
+
+def lines(faults: Sequence[FaultResult]) -> Iterator[RenderableType]:
+    """Nothing where there were none."""
+    if not faults:
+        return
+    yield Text("From a fault's start until all was as before:", style="dim")
+    yield _matrix(faults)
+    yield Text()
+    yield _table(faults)
+    for fault in faults:
+        for line in fault.followed:
+            yield Text(f"{fault.name}: {line}, and was started anew", style="yellow")
+
+
+def targets(faults: Sequence[FaultResult]) -> list[str]:
+    """What was struck, in the order in which it was for the first time."""
+    return list(dict.fromkeys(fault.target for fault in faults))
+
+
+def kinds(faults: Sequence[FaultResult]) -> list[str]:
+    """The kinds of faults, in the same way."""
+    return list(dict.fromkeys(fault.kind for fault in faults))
+
+
+def of(fault: FaultResult, sli: str) -> FaultFigure | None:
+    """One of its figures; None: it cannot be told."""
+    return next((figure for figure in fault.figures if figure.sli == sli), None)
+
+
+def amount(figure: FaultFigure | None) -> str:
+    """``3.21s``, ``>30.0s`` for what never came, ``-`` for what cannot be told."""
+    if figure is None:
+        return "-"
+    if figure.value is not None:
+        return figures.value(figure.value, figure.unit)
+    return "never" if figure.beyond_s is None else f">{figures.duration(figure.beyond_s)}"
+
+
+def _matrix(faults: Sequence[FaultResult]) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False, expand=False)
+    table.add_column("")
+    for target in targets(faults):
+        table.add_column(target, overflow="fold", justify="right")
+    for kind in kinds(faults):
+        mine = [fault for fault in faults if fault.kind == kind]
+        cells = [_cell([fault for fault in mine if fault.target == target]) for target in targets(faults)]
+        table.add_row(kind, *cells)
+    return table
+
+
+def _cell(faults: Sequence[FaultResult]) -> Text:
+    """Several of one kind and target stand below each other."""
+    parts = []
+    for fault in faults:
+        verdict = fault.verdict
+        text = amount(of(fault, HEADLINE)) + (f" {verdict}" if verdict else "")
+        parts.append(Text(text, style=STYLES[verdict] if verdict else ""))
+    return Text("\n").join(parts)
+
+
+def _table(faults: Sequence[FaultResult]) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False, expand=False)
+    table.add_column("fault", overflow="fold")
+    for heading in _COLUMNS.values():
+        table.add_column(heading, justify="right", overflow="fold")
+    table.add_column("work is")
+    for fault in faults:
+        found = [of(fault, sli) for sli in _COLUMNS]
+        cells = [Text(amount(figure), style=_style(figure)) for figure in found]
+        table.add_row(fault.label, *cells, Text(fault.work.removeprefix("first "), style="dim"))
+    return table
+
+
+def _style(figure: FaultFigure | None) -> str:
+    if figure is None or figure.verdict is None:
+        return "red" if figure and figure.value is None else ""
+    return STYLES[figure.verdict]

@@ -1,0 +1,161 @@
+"""Brings faults about at their times, takes them back, and writes down when what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Final
+
+from planebench.cluster.local import LocalCluster
+from planebench.kube.client import ApiError
+from planebench.load import Engine
+from planebench.model import ComponentError, FaultRecord
+from planebench.plan import NODES
+from planebench.run.faults.fault import Conditions, Fault, Struck, Surroundings
+from planebench.run.faults.processes import Killed, Paused, Restarted
+from planebench.run.faults.silence import Silenced
+from planebench.run.record import Recorder
+from planebench.scenario import Fault as Wanted
+from planebench.scenario import Kill, NodeSilence, Pause, Restart, Scenario, fault_names
+
+_DISTANCE_S: Final = 15.0
+"""From one fault's end to the next one's start: enough for what was before that one to be told."""
+_UNDO_S: Final = 10.0
+"""The most that is spent on taking a fault back where the run has to end."""
+
+
+def unavailable(scenario: Scenario, conditions: Conditions) -> Iterator[str]:
+    """Which of a scenario's faults cannot be brought about, and why; one line each."""
+    kinds: Mapping[type[Wanted], type[Fault]] = {
+        NodeSilence: Silenced,
+        Kill: Killed,
+        Pause: Paused,
+        Restart: Restarted,
+    }
+    for number, wanted in enumerate(scenario.faults):
+        if reason := kinds[type(wanted)].available(conditions):
+            yield f"faults[{number}]: {wanted.kind} is not available: {reason}"
+
+
+def make(number: int, wanted: Wanted, around: Surroundings) -> Fault:
+    """A fault of a scenario, ready to be brought about; ``number`` is its own."""
+    match wanted:
+        case NodeSilence():
+            return Silenced(number, around)
+        case Kill():
+            return Killed(wanted, around)
+        case Pause():
+            return Paused(wanted, around)
+        case Restart():
+            return Restarted(wanted, around)
+
+
+class Faults:
+    """Each fault happens at its time from its stage's start, and the stage does not end before it is over.
+
+    A fault that was to come after the end of another one does: where that takes longer than planned, it waits, and
+    keeps its distance from it, up to :data:`_DISTANCE_S`. Those that were to go on together do.
+    """
+
+    def __init__(self, around: Surroundings, engine: Engine, record: Recorder) -> None:
+        self._around = around
+        self._engine = engine
+        self._record = record
+        self._faults = around.scenario.faults
+        self._names = fault_names(self._faults)
+        if isinstance(around.cluster, LocalCluster):
+            around.cluster.supervisor.on_restart = record.restart
+
+    def any(self, stage: str) -> bool:
+        """Whether any falls in a stage."""
+        return any(fault.stage == stage for fault in self._faults)
+
+    @contextlib.asynccontextmanager
+    async def during(self, stage: str) -> AsyncIterator[None]:
+        """The stage's faults go on meanwhile; on the way out all are over, and the nodes Ready again.
+
+        Raises ApiError or ComponentError where a fault cannot be brought about.
+        """
+        if not self.any(stage):
+            yield
+            return
+        # A TaskGroup would wrap the stage's own errors.
+        mine = [(number, wanted) for number, wanted in enumerate(self._faults) if wanted.stage == stage]
+        loop = asyncio.get_running_loop()
+        over: dict[int, asyncio.Future[float]] = {number: loop.create_future() for number, _ in mine}
+
+        async def in_turn(number: int, wanted: Wanted) -> None:
+            await asyncio.sleep(wanted.at)
+            for other, before in mine:
+                if (distance_s := wanted.at - before.at - before.duration) > 0:
+                    from_s = await over[other] + min(distance_s, _DISTANCE_S)
+                    await asyncio.sleep(max(from_s - loop.time(), 0.0))
+            try:
+                await self._play(number, wanted)
+            finally:
+                over[number].set_result(loop.time())
+
+        going_on = [
+            asyncio.create_task(in_turn(number, wanted), name=f"fault {number}") for number, wanted in mine
+        ]
+        try:
+            yield
+            await asyncio.gather(*going_on)
+            await self._recovered()
+        finally:
+            for task in going_on:
+                task.cancel()
+            await asyncio.gather(*going_on, return_exceptions=True)
+
+    async def _play(self, number: int, wanted: Wanted) -> None:
+        fault = make(number, wanted, self._around)
+        tell, now_ns = self._record.listener.status, self._record.now_ns
+        start_ns, struck_ns, end_ns, ready_ns = now_ns(), -1, -1, -1
+        struck = Struck()
+        try:
+            struck = await fault.strike()
+            struck_ns = now_ns()
+            tell(f"fault {self._names[number]}: in effect")
+            await asyncio.sleep(wanted.duration)
+            end_ns = now_ns()
+            await fault.undo()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._around.scenario.timeouts.cluster):
+                    await fault.recovered()
+                ready_ns = now_ns()
+            tell(
+                f"fault {self._names[number]}: "
+                + ("over" if ready_ns >= 0 else "what it struck is not ready again")
+            )
+        finally:
+            self._record.fault(
+                FaultRecord(
+                    kind=wanted.kind,
+                    nodes=struck.nodes,
+                    start_ns=start_ns,
+                    end_ns=end_ns,
+                    name=self._names[number],
+                    target=wanted.target,
+                    processes=struck.processes,
+                    stage=wanted.stage,
+                    struck_ns=struck_ns,
+                    ready_ns=ready_ns,
+                )
+            )
+            if end_ns < 0:
+                await _undo(fault)
+
+    async def _recovered(self) -> None:
+        count = self._around.scenario.node_count
+        if not await self._engine.until(
+            lambda progress: progress.current[NODES]["ready"] >= count, self._around.scenario.timeouts.nodes
+        ):
+            self._record.mark_incomplete("timeouts.nodes")
+
+
+async def _undo(fault: Fault) -> None:
+    """Whatever ends the run: it may go on elsewhere on the same cluster, or the cluster is ended next."""
+    with contextlib.suppress(ApiError, ComponentError, TimeoutError):
+        async with asyncio.timeout(_UNDO_S):
+            await fault.undo()

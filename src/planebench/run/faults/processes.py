@@ -1,0 +1,85 @@
+"""Faults of components' processes: killed, paused, restarted."""
+
+from __future__ import annotations
+
+import signal
+from typing import Final
+
+from planebench.cluster.local import LocalCluster
+from planebench.cluster.process import Supervisor
+from planebench.run.faults.fault import Conditions, Struck, Surroundings
+from planebench.scenario import ProcessFault
+
+_GRACE_S: Final = 30.0
+"""How long a component may take to end in order before it is killed: what a kubelet gives pods.
+Source: k8s.io/api v0.37.2, core/v1/types.go (DefaultTerminationGracePeriodSeconds)."""
+_NOT_OURS: Final = "the processes of a cluster that stays up are not the run's: leave --keep-up out"
+
+
+class _OfProcesses:
+    """What faults of processes have in common."""
+
+    def __init__(self, wanted: ProcessFault, around: Surroundings) -> None:
+        self._wanted = wanted
+        self._around = around
+        self._names: tuple[str, ...] = ()
+
+    @staticmethod
+    def available(conditions: Conditions) -> str:
+        return _NOT_OURS if conditions.kept else ""
+
+    async def strike(self) -> Struck:
+        self._supervisor.reviving = True  # what others make of it is part of what is measured
+        self._names = tuple(self._cluster.members(self._wanted.component))
+        for name in self._names:
+            await self._strike(name)
+        return Struck(processes=self._names)
+
+    async def undo(self) -> None:
+        for name in self._names:
+            self._undo(name)
+
+    async def recovered(self) -> None:
+        supervisor = self._supervisor
+        for name in self._names:
+            await supervisor.wait_ready(supervisor.named(name), again=True)
+
+    @property
+    def _cluster(self) -> LocalCluster:
+        assert isinstance(self._around.cluster, LocalCluster), "see available"  # noqa: S101
+        return self._around.cluster
+
+    @property
+    def _supervisor(self) -> Supervisor:
+        return self._cluster.supervisor
+
+    async def _strike(self, name: str) -> None:
+        raise NotImplementedError
+
+    def _undo(self, name: str) -> None:
+        if self._supervisor.named(name).exited.is_set():
+            self._supervisor.again(name)
+
+
+class Killed(_OfProcesses):
+    """SIGKILL, and started again."""
+
+    async def _strike(self, name: str) -> None:
+        await self._supervisor.end(name, signal.SIGKILL, _GRACE_S)
+
+
+class Restarted(_OfProcesses):
+    """SIGTERM, and started again."""
+
+    async def _strike(self, name: str) -> None:
+        await self._supervisor.end(name, signal.SIGTERM, _GRACE_S)
+
+
+class Paused(_OfProcesses):
+    """SIGSTOP, then SIGCONT."""
+
+    async def _strike(self, name: str) -> None:
+        self._supervisor.named(name).pause()
+
+    def _undo(self, name: str) -> None:
+        self._supervisor.named(name).resume()

@@ -1,0 +1,72 @@
+"""A run in which components are killed, paused and restarted on purpose, and go on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from command import Planebench, left_running
+
+from planebench.results.document import Result
+
+SCENARIO = """
+apiVersion: planebench.dev/v1
+name: struck
+nodes: [{count: 3}]
+settings: {replicas: 1}
+workload:
+  count: 90
+  objects: [{template: pod, share: 50%}, {template: deployment, share: 50%}]
+lifecycle:
+  creation: {arrival: {rate: 3/s}, reads: 20/s, writes: 20/s}
+  monitoring: {duration: 0s}
+faults:
+  - {kind: kill, component: kube-scheduler, at: 3s, for: 1s}
+  - {kind: pause, component: etcd, at: 9s, for: 2s}
+  - {kind: kill, component: kube-apiserver, at: 16s}
+timeouts: {running: 1m, cleanup: 1m, run: 3m}
+slos:
+  - {sli: faults.lost_writes, max: 0}
+  - {sli: faults.inconsistent, max: 0}
+  - {sli: faults.first_write, percentile: 100, max: 30s}
+  - {sli: faults.first_work, percentile: 100, max: 30s}
+"""
+
+
+def test_components_that_are_struck_recover_and_nothing_promised_is_lost(
+    planebench: Planebench, tmp_path: Path
+) -> None:
+    (tmp_path / "struck.yaml").write_text(SCENARIO)
+    command = planebench("run", "struck.yaml", "--out", "run")
+    assert "kill kube-scheduler" in command.output, command.errors
+    folder = tmp_path / "run"
+    result = Result.model_validate_json((folder / "result.json").read_bytes())
+    assert result.status == "completed", result.error
+    assert [slo.reason for slo in result.slos if slo.verdict != "PASS"] == []
+
+    scheduler, etcd, apiserver = ({item.sli: item.value for item in fault.figures} for fault in result.faults)
+    assert [fault.label for fault in result.faults] == ["kill kube-scheduler", "pause etcd", "kill kube-apiserver"]
+    assert scheduler["faults.lost"] == 0
+    assert (scheduler["faults.first_work"] or 0) > 1, "it binds nothing while it is away"
+    assert 2 <= (etcd["faults.first_write"] or 0) < 4, "writes wait for etcd, and are answered when it goes on"
+    assert (apiserver["faults.lost"] or 0) > 0
+    assert result.rows()["faults.never_up"].value == 0
+
+    run = json.loads((folder / "run.json").read_text())
+    assert [item["process"] for item in run["restarts"] if item["asked"]] == ["kube-scheduler", "kube-apiserver"]
+    held = json.loads((folder / "consistency.json").read_text())
+    assert len(held["canaries"]) == 32
+    assert {item["resource"] for item in held["collections"]} == {"pods", "deployments.apps"}
+    wrong = {finding.name for finding in result.validity if not finding.ok}
+    assert not wrong & {"watch.gaps", "components.restarted", "run.completed", "scrapes.failed"}
+    restarted = {component.name for component in result.components if component.restarted}
+    assert {"kube-apiserver", "kube-scheduler"} <= restarted
+    assert all(component.metrics for component in result.components if component.name in restarted)
+    assert not left_running(folder)
+
+
+def test_faults_of_processes_want_a_cluster_of_the_run_s_own(planebench: Planebench, tmp_path: Path) -> None:
+    (tmp_path / "struck.yaml").write_text(SCENARIO)
+    command = planebench("run", "struck.yaml", "--keep-up")
+    assert command.process.returncode == 2
+    assert "faults[0]: kill is not available: " in command.errors
