@@ -169,7 +169,7 @@ class Observed:
 async def all_observed(tmp_path_factory: pytest.TempPathFactory) -> list[Observed]:
     """Three runs beside an audit log, in which every second pod passes a webhook that sleeps.
 
-    The 99th percentile of a hundred values is one of them: what is compared is the median over the runs.
+    Their objects are compared together: the 99th percentile of a hundred values would be one of them.
     """
     base = tmp_path_factory.mktemp("observed")
     return [await observe(base / f"run-{number}") for number in range(1, 4)]

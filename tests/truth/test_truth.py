@@ -77,12 +77,14 @@ def test_milestones_are_the_audit_log_s(
 
 
 def compare(runs: list[tuple[Values, Values]]) -> None:
-    """p50 and p99 of what planebench found and of what is true; the median error over the runs counts."""
+    """p50 and p99 of what planebench found and of what is true, over the objects of all runs.
+
+    The 99th percentile of one run's hundred objects would be a single one of them.
+    """
+    found_s, true_s = (np.concatenate(values_s) for values_s in zip(*runs, strict=True))
     for percent in PERCENTILES:
-        pairs = [(percentile(found_s, percent), percentile(true_s, percent)) for found_s, true_s in runs]
-        errors = sorted((abs(found - true), found, true) for found, true in pairs)
-        _, found, true = errors[len(errors) // 2]
-        assert close(found, true), f"p{percent} {found * 1e3:.2f} ms, in truth {true * 1e3:.2f} ms; all: {pairs}"
+        found, true = percentile(found_s, percent), percentile(true_s, percent)
+        assert close(found, true), f"p{percent} {found * 1e3:.2f} ms, in truth {true * 1e3:.2f} ms"
 
 
 # --- planted delays --------------------------------------------------------------------------------------------
