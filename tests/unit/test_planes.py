@@ -416,13 +416,17 @@ def test_a_change_by_a_subresource() -> None:
 def test_an_unknown_workload() -> None:
     plane = load_plane("kubevirt")
     for ask in (plane.create, plane.delete, plane.manifest, plane.watch_specs):
-        with pytest.raises(UsageError, match="plane kubevirt has no workload 'pod'; it has: vm, vmi"):
+        with pytest.raises(
+            UsageError, match="plane kubevirt has no workload 'pod'; it has: pool, replicaset, vm, vmi"
+        ):
             ask("pod")
 
 
 def test_watches_of_a_workload() -> None:
     specs = load_plane("kubevirt").watch_specs("vm", ("a", "b"))
     assert [spec.name for spec in specs] == ["vms", "vmis", "pods"]
+    more = load_plane("kubevirt").watch_specs("vm", changes=("migrate", "patch"))
+    assert [spec.name for spec in more] == ["vms", "vmis", "pods", "migrations"]
     assert specs[0].resource.id == "virtualmachines.kubevirt.io"
     assert specs[0].namespaces == ("a", "b")
     assert specs[0].label_selector == INDEX_LABEL

@@ -33,10 +33,17 @@ class ApiError(PlanebenchError):
     """The API server refused a request, or could not be reached (status 0)."""
 
     def __init__(self, method: str, path: str, status: int, reason: str, message: str) -> None:
-        super().__init__(f"{method} {path}: {message}" + (f" (HTTP {status})" if status else ""))
+        what = f"{method} {path}: {message}"
+        super().__init__(f"{what} (HTTP {status})" if status else f"the API server does not answer: {what}")
         self.status = status
         self.reason = reason
         """The Status object's reason, for instance ``NotFound`` or ``AlreadyExists``."""
+
+
+def plain_reason(error: Exception) -> str:
+    """Why there was no answer, in the system's own words where it has some."""
+    cause = getattr(error, "os_error", error)
+    return getattr(cause, "strerror", None) or str(error) or type(error).__name__
 
 
 def tls_context(ca: Path | None, identity: Identity | None) -> ssl.SSLContext:
@@ -181,7 +188,7 @@ class Client:
                 ) as response:
                     content = await response.read()
             except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-                raise ApiError(method, path, 0, "", str(error) or type(error).__name__) from None
+                raise ApiError(method, path, 0, "", plain_reason(error)) from None
             if response.ok:
                 return content, response.content_type
             if response.status == 401 and attempt == 1 and not isinstance(self._who, Access):

@@ -13,6 +13,7 @@ from typing import Final
 
 import aiohttp
 
+from planebench.kube.client import plain_reason
 from planebench.model import ComponentProcess, Endpoint
 
 _TIMEOUT_S: Final = 20.0
@@ -93,7 +94,7 @@ class MetricsScraper:
                 if response.status != 200:
                     entry["error"] = f"HTTP {response.status}"
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            entry["error"] = str(error) or type(error).__name__
+            entry["error"] = plain_reason(error)
         else:
             entry["bytes"] = len(body)
             packed = await asyncio.to_thread(gzip.compress, body, 1)

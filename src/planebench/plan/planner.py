@@ -135,7 +135,8 @@ class Planner:
             # Their events tell when a node was last heard of.
             found[LEASES] = WatchSpec(LEASES, _LEASES, (), namespaces=(_LEASE_NAMESPACE,))
         for kind in self.kinds:
-            found |= {spec.name: spec for spec in self._plane.watch_specs(kind.template)}
+            changes = self._scenario.lifecycle.management
+            found |= {spec.name: spec for spec in self._plane.watch_specs(kind.template, changes=changes)}
         if canary.names(self._scenario):
             found[CANARY] = canary.watch()
         return tuple(found.values())

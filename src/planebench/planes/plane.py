@@ -7,7 +7,7 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -260,6 +260,11 @@ class Workload(_Part):
     """How long a controller waits by design before it acts on a deletion."""
     changes: Mapping[str, Change] = Field(default_factory=dict)
 
+    def watched(self, changes: Iterable[str]) -> tuple[str, ...]:
+        """Its watches, and those that only these changes need, in a fixed order."""
+        needed = (self.changes[name].converged.watch for name in changes if name in self.changes)
+        return tuple(dict.fromkeys((*self.watches, *needed)))
+
 
 class Limit(_Part):
     """A limit that bounds the plane's throughput by design, to be reported beside the results."""
@@ -306,9 +311,12 @@ class Plane(_Descriptor):
         """What :func:`load_plane` finds it by, from anywhere: a built-in name, or an absolute path."""
         return self._source
 
-    def watch_specs(self, workload: str, namespaces: tuple[str, ...] = ()) -> tuple[WatchSpec, ...]:
-        """The watches of a workload as the load engine takes them."""
-        return tuple(self.watches[name].spec(name, namespaces) for name in self.workload(workload).watches)
+    def watch_specs(
+        self, workload: str, namespaces: tuple[str, ...] = (), *, changes: Iterable[str] = ()
+    ) -> tuple[WatchSpec, ...]:
+        """The watches of a workload as the load engine takes them; with those that only these changes need."""
+        watched = self.workload(workload).watched(changes)
+        return tuple(self.watches[name].spec(name, namespaces) for name in watched)
 
     def workload(self, name: str) -> Workload:
         """A workload by its name; raises UsageError with the known names."""
@@ -422,7 +430,9 @@ class Plane(_Descriptor):
                 raise ValueError(f"{where}.children refers to {unknown[0]!r}, which is not among its watches")
             for key, change in workload.changes.items():
                 converged = change.converged
-                self._check_reach(f"{where}.changes.{key}", workload, converged.watch, converged.milestone)
+                if converged.watch not in self.watches:
+                    raise ValueError(f"{where}.changes.{key} refers to an unknown watch {converged.watch!r}")
+                self._check_milestone(f"{where}.changes.{key}", converged.watch, converged.milestone)
                 if change.needs and change.needs not in workload.changes:
                     raise ValueError(f"{where}.changes.{key} needs an unknown change {change.needs!r}")
         return self
@@ -430,6 +440,9 @@ class Plane(_Descriptor):
     def _check_reach(self, where: str, workload: Workload, watch: str, milestone: str) -> None:
         if watch not in workload.watches:
             raise ValueError(f"{where} refers to {watch!r}, which is not among the workload's watches")
+        self._check_milestone(where, watch, milestone)
+
+    def _check_milestone(self, where: str, watch: str, milestone: str) -> None:
         known = [rule.name for rule in self.watches[watch].milestones]
         if milestone and milestone not in known:
             raise ValueError(f"{where} refers to an unknown milestone {milestone!r} of {watch}")

@@ -214,7 +214,8 @@ class Lifecycle:
         is left all the same.
         """
         phase = self._planner.cleanup()
-        watches = {watch for kind in self._planner.kinds for watch in kind.workload.watches}
+        changes = self._scenario.lifecycle.management
+        watches = {watch for kind in self._planner.kinds for watch in kind.workload.watched(changes)}
         with self._record.phase(phase.name, phase.stage, len(phase.operations)):
             await self._engine.execute(phase)
             limit_s = time.monotonic() + self._scenario.timeouts.cleanup

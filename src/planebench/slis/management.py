@@ -19,7 +19,8 @@ def indicators(seen: Observations) -> Iterator[Indicator]:
     """``management.*``."""
     yield from from_due(seen, "management.running", lambda made: _goal(seen, made, "running"))
     yield from from_due(seen, "management.ready", lambda made: _goal(seen, made, "ready"))
-    for watch in sorted({watch for made in seen.created for watch in made.workload.watches}):
+    changes = seen.scenario.lifecycle.management
+    for watch in sorted({watch for made in seen.created for watch in made.workload.watched(changes)}):
         yield from _transitions(seen, watch)
     yield from _changes(seen)
     yield from _controllers(seen)

@@ -147,7 +147,7 @@ class Observations:
                 pl.lit(made.kind).alias("kind"), pl.lit(made.count(watch)).alias("children")
             )
             for made in kinds
-            if watch in made.workload.watches
+            if watch in made.workload.watched(self.scenario.lifecycle.management)
         ]
         mine = self.objects.filter((pl.col("watch") == watch) & (pl.col("index") >= 0)).sort("object")
         if not wanted:

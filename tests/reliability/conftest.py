@@ -1,0 +1,1 @@
+"""Faults that are injected into planebench itself: see ``test_injected_faults.py``."""
