@@ -12,6 +12,7 @@ from planebench.planes import Plane
 if TYPE_CHECKING:  # in `model` terms only: a scenario is read, never made, here
     from planebench.scenario import NodePool
 
+POOL_LABEL: Final = "planebench.dev/pool"
 SIMULATOR_LABEL: Final = "planebench.dev/simulator"
 """Names the simulator that plays a node; without the label the node is released and falls silent."""
 SIMULATOR: Final = "kwok"
@@ -42,7 +43,7 @@ def _manifest(pool: NodePool, number: int, plane: Plane, address: str) -> Manife
         "kubernetes.io/os": "linux",
         "kubernetes.io/hostname": name,
         "node-role.kubernetes.io/worker": "",
-        "planebench.dev/pool": pool.name,
+        POOL_LABEL: pool.name,
         SIMULATOR_LABEL: SIMULATOR,
         **plane.nodes.labels,
     }

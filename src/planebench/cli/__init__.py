@@ -12,6 +12,7 @@ from planebench import __version__
 from planebench.cli import capacity, clusters, compare, components, evaluate, experiment, export, report, scenarios
 from planebench.cli.calibrate import calibrate
 from planebench.cli.console import errors
+from planebench.cli.existing import clean
 from planebench.model import ComponentError, ExitCode, PlanebenchError
 
 app = typer.Typer(
@@ -39,6 +40,7 @@ app.add_typer(components.app, name="components")
 app.command("up")(clusters.up)
 app.command("status")(clusters.status)
 app.command("down")(clusters.down)
+app.command("clean")(clean)
 
 
 def _print_version(wanted: bool) -> None:

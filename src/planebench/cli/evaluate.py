@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,17 @@ import typer
 from planebench import scenario, slis, verdict
 from planebench.cli.console import errors, output
 from planebench.cli.display import Display
+from planebench.cli.existing import (
+    Context,
+    DryRun,
+    FlowSchema,
+    Kubeconfig,
+    Meant,
+    Prometheus,
+    existing,
+    plan_of,
+    steps,
+)
 from planebench.cli.options import (
     AllowedSources,
     Assignments,
@@ -39,13 +51,19 @@ from planebench.results import Result, RunFolder
 from planebench.results.folder import write_text
 
 DEFAULT = "kubevirt-density"
+DEFAULT_ELSEWHERE = "pod-density"
+"""On a cluster that planebench has not started: its nodes take pods, whatever else is installed."""
 
 
 def run(
     scenario_name: Annotated[
-        str,
-        typer.Argument(metavar="[SCENARIO]", help="A built-in scenario (see `planebench scenarios`), or a file."),
-    ] = DEFAULT,
+        str | None,
+        typer.Argument(
+            metavar="[SCENARIO]",
+            help=f"A built-in scenario (see `planebench scenarios`), or a file; default: {DEFAULT}, and "
+            f"{DEFAULT_ELSEWHERE} on an existing cluster.",
+        ),
+    ] = None,
     nodes: NodeCount = None,
     settings: Assignments = None,
     out: Annotated[
@@ -71,6 +89,12 @@ def run(
     profile: Annotated[
         bool, typer.Option("--profile", help="Keep CPU and heap profiles of the components, and sum them up.")
     ] = False,
+    dry_run: DryRun = False,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    meant: Meant = None,
+    prometheus: Prometheus = None,
+    flow_schema: FlowSchema = False,
     component: ComponentPaths = None,
     kubernetes: Kubernetes = None,
     etcd: Etcd = None,
@@ -90,7 +114,10 @@ def run(
     from planebench.run.calibrate import calibration_warnings
 
     chosen = version_settings(versions(kubernetes, etcd, kwok, kubevirt))
-    wanted = scenario.load(scenario_name, pairs(settings, "--set") | chosen)
+    elsewhere = existing(kubeconfig, context, meant, prometheus, flow_schema)
+    wanted = scenario.load(
+        scenario_name or (DEFAULT_ELSEWHERE if elsewhere else DEFAULT), pairs(settings, "--set") | chosen
+    )
     if nodes is not None:
         wanted = scenario.with_nodes(wanted, nodes)
     warnings = scenario.warnings(wanted, load_plane(wanted.plane, wanted.settings))
@@ -107,9 +134,27 @@ def run(
         profile=profile,
     )
     folder = out or runs.default_folder(wanted)
+
+    async def go() -> bool:
+        """Whether anything was run."""
+        async with contextlib.AsyncExitStack() as stack:
+            chosen = options
+            if elsewhere is not None:
+                target = await stack.enter_async_context(runs.reach(elsewhere, wanted))
+                (output if dry_run else errors).print(*plan_of(target.preflight), sep="\n")
+                target.preflight.demand()
+                chosen = replace(options, target=target)
+            elif dry_run:
+                output.print(*steps(runs.steps_of(wanted)))
+            if dry_run:
+                return False
+            with Display(errors) as display:
+                await runs.run(wanted, folder, chosen, display)
+            return True
+
     try:
-        with Display(errors) as display:
-            runs.run_interruptibly(runs.run(wanted, folder, options, display))
+        if not runs.run_interruptibly(go()):
+            return
     except PlanebenchError as error:
         if error.exit_code is not ExitCode.USAGE:
             _show_what_there_is(folder)

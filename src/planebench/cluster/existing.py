@@ -29,6 +29,8 @@ from planebench.planes import Plane
 
 COMPONENTS: Final = ("kwok",)
 _SERVER_NAMES: Final = ("localhost", LOOPBACK)
+_PROBE_S: Final = 1.0
+"""KWOK makes a new node Ready within some tens of milliseconds."""
 _REMOVAL_S: Final = 180.0
 """Namespaces go in seconds; pods whose node has gone wait for the garbage collector of pods, up to a minute."""
 
@@ -86,6 +88,7 @@ class ExistingCluster:
                 self.owner = removal.reference(made)
                 for item in self.config.objects:
                     await client.create(self._owned(item))
+                await self._demand_no_other_simulator(client)
             await self._simulate()
             yield self
         finally:
@@ -155,6 +158,26 @@ class ExistingCluster:
                 component=SIMULATOR,
             ) from None
         self.timeline_s["ready"] = round(time.monotonic() - self._start_s, 3)
+
+    async def _demand_no_other_simulator(self, client: Client) -> None:
+        """A node that is nobody's stays as it is, unless something plays every node (``kwok --manage-all-nodes``).
+
+        Raises ComponentError: then figures would tell of two simulators that get in each other's way.
+        """
+        name = f"planebench-probe-{self.config.run_id.rpartition('-')[2]}"
+        taint = {"key": RUN_LABEL, "value": self.config.run_id, "effect": "NoSchedule"}
+        await client.create(
+            self._owned(
+                {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": {"taints": [taint]}}
+            )
+        )
+        await asyncio.sleep(_PROBE_S)
+        if removal.is_ready(await client.get(f"/api/v1/nodes/{name}")):
+            raise ComponentError(
+                "another simulator plays every node of this cluster, so planebench's too; let it manage its own "
+                "(of kwokctl: docs/existing-clusters.md)"
+            )
+        await client.delete(f"/api/v1/nodes/{name}")
 
     async def _remove(self, on_status: Callable[[str], None]) -> None:
         """Goes on while the run is being cancelled; a second cancellation ends it."""

@@ -99,8 +99,8 @@ def objects(plane: Plane) -> list[Manifest]:
         *_role("planebench-simulator", list(_KUBELET_RULES), simulator.name),
         _binding("planebench-load", "cluster-admin", LOAD_USER),
         *_role("planebench-observer", [{"nonResourceURLs": ["/debug/pprof/*"], "verbs": ["get"]}], OBSERVER_USER),
-        *_flow("planebench-load", LOAD_USER),
-        *_flow("planebench-simulator", simulator.name),
+        *flow("planebench-load", LOAD_USER),
+        *flow("planebench-simulator", simulator.name),
     ]
 
 
@@ -124,7 +124,8 @@ def _binding(name: str, role: str, user: str) -> Manifest:
     }
 
 
-def _flow(name: str, user: str) -> Iterator[Manifest]:
+def flow(name: str, user: str) -> Iterator[Manifest]:
+    """A priority level, and the schema that sends all requests of a user there."""
     yield {
         "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
         "kind": "PriorityLevelConfiguration",

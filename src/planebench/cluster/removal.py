@@ -76,7 +76,7 @@ async def find(client: Client) -> list[Remains]:
             started=min(item["metadata"]["creationTimestamp"] for item in (*mine, *its_nodes)),
             namespaces=len(mine),
             nodes=len(its_nodes),
-            nodes_ready=sum(_is_ready(node) for node in its_nodes),
+            nodes_ready=sum(is_ready(node) for node in its_nodes),
         )
         for run_id, (mine, its_nodes) in by_run.items()
     ]
@@ -216,6 +216,7 @@ async def _collections(client: Client) -> AsyncIterator[str]:
 _OWN: Final = frozenset({_NODES, _NAMESPACES})
 
 
-def _is_ready(node: Manifest) -> bool:
+def is_ready(node: Manifest) -> bool:
+    """Whether a node's kubelet, or what plays it, says so."""
     conditions = node.get("status", {}).get("conditions") or ()
     return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)

@@ -6,6 +6,7 @@ The load's hot path has its own client (:mod:`planebench.kube.tls`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from urllib.parse import quote
 import aiohttp
 
 from planebench.kube import trust
+from planebench.kube.relay import Relay, relay
 from planebench.model import Access, Identity, Manifest, PlanebenchError
 
 APPLY_PATCH = "application/apply-patch+yaml"
@@ -27,6 +29,8 @@ _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _TIMEOUT_S = 60.0
 _ATTEMPTS = 5
 _CONNECTIONS = 32
+_KEEP_ALIVE_S = 120.0
+"""Behind a load balancer the next scrape is to reach the same API server as the last one."""
 
 
 class ApiError(PlanebenchError):
@@ -35,6 +39,8 @@ class ApiError(PlanebenchError):
     def __init__(self, method: str, path: str, status: int, reason: str, message: str) -> None:
         what = f"{method} {path}: {message}"
         super().__init__(f"{what} (HTTP {status})" if status else f"the API server does not answer: {what}")
+        self.words = message
+        """The API server's own, or what became of the connection."""
         self.status = status
         self.reason = reason
         """The Status object's reason, for instance ``NotFound`` or ``AlreadyExists``."""
@@ -87,6 +93,8 @@ class Client:
         """Of the session."""
         self._earlier: list[aiohttp.ClientSession] = []
         """With certificates of before: requests may still be going on."""
+        self._relay: Relay | None = None
+        self._stack = contextlib.AsyncExitStack()
         self._plurals: dict[str, dict[str, tuple[str, bool]]] = {}
 
     @property
@@ -94,7 +102,10 @@ class Client:
         return self._who if isinstance(self._who, Access) else self._who.access
 
     async def __aenter__(self) -> Self:
-        self._session = self._open(self.access)
+        access = self.access
+        if access.proxy:
+            self._relay = await self._stack.enter_async_context(relay(access))
+        self._session = self._open(access)
         return self
 
     def _open(self, access: Access) -> aiohttp.ClientSession:
@@ -111,6 +122,7 @@ class Client:
         for session in (*self._earlier, *([self._session] if self._session else ())):
             await session.close()
         self._earlier, self._session = [], None
+        await self._stack.aclose()
 
     async def get(self, path: str, **query: str) -> dict[str, Any]:
         """An object, or whatever else the path holds as JSON."""
@@ -130,6 +142,10 @@ class Client:
     async def create(self, manifest: Manifest) -> dict[str, Any]:
         """Create an object where its kind, namespace and name say."""
         return await self._object("POST", await self.collection(manifest), manifest)
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Post to a path, for instance a review; the answer."""
+        return await self._object("POST", path, body)
 
     async def apply(
         self, manifest: Manifest, *, subresource: str = "", field_manager: str = "planebench"
@@ -179,16 +195,16 @@ class Client:
             try:
                 async with session.request(
                     method,
-                    access.url + path,
+                    (self._relay.url + access.prefix if self._relay else access.url) + path,
                     data=data,
-                    headers=[*form.items(), *access.headers],
+                    headers=[("Host", access.authority), *form.items(), *access.headers],
                     params=query,
-                    server_hostname=access.server_name or None,
-                    proxy=access.proxy if access.proxy.startswith("http") else None,
+                    server_hostname=access.server_name or access.host,
                 ) as response:
                     content = await response.read()
             except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-                raise ApiError(method, path, 0, "", plain_reason(error)) from None
+                words = (self._relay.complaint if self._relay else "") or plain_reason(error)
+                raise ApiError(method, path, 0, "", words) from None
             if response.ok:
                 return content, response.content_type
             if response.status == 401 and attempt == 1 and not isinstance(self._who, Access):
@@ -247,12 +263,7 @@ class Client:
 
 def _connector(access: Access) -> aiohttp.TCPConnector:
     context = trust.context(access) if access.tls else True
-    if access.proxy and not access.proxy.startswith("http"):
-        from aiohttp_socks import ProxyConnector
-
-        url = access.proxy.replace("socks5h:", "socks5:", 1)  # the proxy looks names up in both
-        return ProxyConnector.from_url(url, rdns=True, ssl=context, limit=_CONNECTIONS)
-    return aiohttp.TCPConnector(ssl=context, limit=_CONNECTIONS)
+    return aiohttp.TCPConnector(ssl=context, limit=_CONNECTIONS, keepalive_timeout=_KEEP_ALIVE_S)
 
 
 def _error(method: str, path: str, status: int, content: bytes) -> ApiError:

@@ -7,14 +7,15 @@ import gzip
 import json
 import ssl
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import aiohttp
 
 from planebench.kube.client import plain_reason
-from planebench.model import ComponentProcess, Endpoint
+from planebench.model import ComponentProcess, Endpoint, PlanebenchError
 
 _TIMEOUT_S: Final = 20.0
 _LARGE: Final = frozenset({"kube-apiserver"})
@@ -28,14 +29,31 @@ _ACCEPT: Final = (
 """Protobuf brings native histograms, and a fifth of the bytes; text is for what does not know it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Metrics of something that is no process of planebench's."""
+
+    process: str
+    component: str
+    fetch: Callable[[str], Awaitable[tuple[bytes, str]]]
+    """Given the wanted media types: what is served, and its media type. Raises PlanebenchError."""
+
+
 class MetricsScraper:
     """Scrapes all components at once into ``FOLDER/LABEL/PROCESS.prom.gz``, with ``FOLDER/index.json``.
 
     Each file is what the component served: protobuf or text, as the index's ``format`` says.
     """
 
-    def __init__(self, processes: Callable[[], Sequence[ComponentProcess]], folder: Path, t0_ns: int) -> None:
+    def __init__(
+        self,
+        processes: Callable[[], Sequence[ComponentProcess]],
+        folder: Path,
+        t0_ns: int,
+        sources: Sequence[Source] = (),
+    ) -> None:
         self._processes = processes
+        self._sources = sources
         self._folder = folder
         self._t0_ns = t0_ns
         self._contexts: dict[Endpoint, ssl.SSLContext] = {}
@@ -44,15 +62,20 @@ class MetricsScraper:
     async def scrape(self, label: str, leave_out: Collection[str] = ()) -> None:
         """One scrape of every component that serves metrics, but for those left out; a failure is noted in the
         index, not raised."""
-        targets = [
-            process
-            for process in self._processes()
-            if process.metrics is not None and process.component not in leave_out
-        ]
         target = self._folder / label
         target.mkdir(parents=True, exist_ok=True)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S)) as session:
-            self._index += await asyncio.gather(*(self._one(session, process, target) for process in targets))
+            sources = [*self._sources, *(self._source(session, process) for process in self._processes())]
+            wanted = [source for source in sources if source and source.component not in leave_out]
+            self._index += await asyncio.gather(*(self._one(source, target) for source in wanted))
+        self.write_index()
+
+    def add(self, entries: Sequence[dict[str, object]]) -> None:
+        """Note scrapes that others have written."""
+        self._index += entries
+        self.write_index()
+
+    def write_index(self) -> None:
         scratch = self._folder / "index.json.new"
         scratch.write_text(json.dumps(self._index, indent=1))
         scratch.replace(self._folder / "index.json")
@@ -65,40 +88,48 @@ class MetricsScraper:
             number += 1
             await self.scrape(f"{prefix}-{number:03d}", () if number % _LARGE_EVERY == 0 else _LARGE)
 
-    async def _one(
-        self, session: aiohttp.ClientSession, process: ComponentProcess, folder: Path
-    ) -> dict[str, object]:
+    def _source(self, session: aiohttp.ClientSession, process: ComponentProcess) -> Source | None:
+        """A component's metrics; None: it serves none."""
         endpoint = process.metrics
-        assert endpoint is not None  # noqa: S101 (filtered by the caller)
+        if endpoint is None:
+            return None
+
+        async def fetch(accept: str) -> tuple[bytes, str]:
+            async with session.get(
+                endpoint.url,
+                headers={"Accept": accept, "User-Agent": "planebench-scrape"},
+                ssl=self._context(endpoint),
+                server_hostname=endpoint.server_hostname,
+            ) as response:
+                body = await response.read()
+                if response.status != 200:
+                    raise PlanebenchError(f"HTTP {response.status}")
+                return body, response.content_type
+
+        return Source(process.name, process.component, fetch)
+
+    async def _one(self, source: Source, folder: Path) -> dict[str, object]:
         start_ns = time.monotonic_ns()
         entry: dict[str, object] = {
             "t_ns": start_ns - self._t0_ns,
             "label": folder.name,
-            "process": process.name,
-            "component": process.component,
-            "file": f"{folder.name}/{process.name}.prom.gz",
+            "process": source.process,
+            "component": source.component,
+            "file": f"{folder.name}/{source.process}.prom.gz",
             "error": None,
             "bytes": 0,
             "format": "text",
         }
         try:
-            async with session.get(
-                endpoint.url,
-                headers={"Accept": _ACCEPT, "User-Agent": "planebench-scrape"},
-                ssl=self._context(endpoint),
-                server_hostname=endpoint.server_hostname,
-            ) as response:
-                body = await response.read()
-                if response.content_type == _PROTOBUF:
-                    entry["format"] = "protobuf"
-                if response.status != 200:
-                    entry["error"] = f"HTTP {response.status}"
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            body, media_type = await source.fetch(_ACCEPT)
+        except (aiohttp.ClientError, OSError, PlanebenchError) as error:  # TimeoutError is an OSError
             entry["error"] = plain_reason(error)
         else:
             entry["bytes"] = len(body)
+            if media_type == _PROTOBUF:
+                entry["format"] = "protobuf"
             packed = await asyncio.to_thread(gzip.compress, body, 1)
-            (folder / f"{process.name}.prom.gz").write_bytes(packed)
+            (folder / f"{source.process}.prom.gz").write_bytes(packed)
         entry["ms"] = round((time.monotonic_ns() - start_ns) / 1e6, 3)
         return entry
 

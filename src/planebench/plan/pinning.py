@@ -7,7 +7,7 @@ from typing import Any
 
 from planebench.constraints import pod_of
 from planebench.model import Manifest
-from planebench.nodes import SIMULATOR_LABEL
+from planebench.nodes import POOL_LABEL, SIMULATOR_LABEL
 from planebench.plan.objects import RUN_LABEL, source_of
 from planebench.planes import Plane
 from planebench.scenario import NodePool, ObjectKind, Scenario, Taint
@@ -19,6 +19,8 @@ _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 def pinned(scenario: Scenario, plane: Plane, run_id: str) -> Scenario:
     """The scenario with nodes that carry the run's label and a taint of the same name, and that the run's own
     simulator plays; every pod of the workload tolerates that taint and demands that label by its affinity.
+
+    The nodes' names end with the last part of the run's id, so that no cluster has them already.
     """
     return scenario.model_copy(
         update={
@@ -31,8 +33,10 @@ def pinned(scenario: Scenario, plane: Plane, run_id: str) -> Scenario:
 
 
 def _pool(pool: NodePool, run_id: str) -> NodePool:
-    labels = {**pool.labels, RUN_LABEL: run_id, SIMULATOR_LABEL: run_id}
-    return pool.model_copy(update={"labels": labels, "taints": (*pool.taints, Taint(key=RUN_LABEL, value=run_id))})
+    name = f"{pool.name}-{run_id.rpartition('-')[2]}"
+    labels = {POOL_LABEL: pool.name, **pool.labels, RUN_LABEL: run_id, SIMULATOR_LABEL: run_id}
+    taints = (*pool.taints, Taint(key=RUN_LABEL, value=run_id))
+    return pool.model_copy(update={"name": name, "labels": labels, "taints": taints})
 
 
 def _kind(kind: ObjectKind, plane: Plane, run_id: str) -> ObjectKind:

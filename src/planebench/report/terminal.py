@@ -40,6 +40,7 @@ class _Report:
         yield _components(result.components, wide=wide)
         yield from _section("At first sight", components.brief(result.components))
         yield from _notes(result, wide=wide)
+        yield from _section("Not seen: missing, not 0", unseen_lines(result))
         yield from _section("Placement", placement.lines(result.distribution))
         yield from _section("Faults", faults.lines(result.faults))
         yield from _section("Whose cost", attribution.cost_lines(result.cost))
@@ -50,6 +51,8 @@ class _Report:
         yield from _section("Errors", _errors(result))
         yield Text()
         yield _verdict(result)
+        if result.left_behind:
+            yield Text(result.left_behind[:1].upper() + result.left_behind[1:], style="bold red")
         if result.folder:
             yield Text(f"Run folder: {result.folder}", overflow="fold")
 
@@ -187,6 +190,16 @@ def _notes(result: Result, *, wide: bool) -> Iterator[RenderableType]:
         lines.append(f"Limits by design: {'; '.join(result.limits)}.")
     for line in lines:
         yield Text(line, style="dim")
+
+
+def unseen_lines(result: Result) -> Iterator[Text]:
+    """A line for each thing that is missing for the same reason."""
+    titles = {component.name: component.title for component in result.components}
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for item in result.unseen:
+        by_reason.setdefault((item.what, item.why), []).append(titles.get(item.component, item.component))
+    for (what, why), of in by_reason.items():
+        yield Text(f"{', '.join(of)}: {what}, for {why}")
 
 
 # --- verdict -------------------------------------------------------------------------------------------------

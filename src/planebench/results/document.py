@@ -191,6 +191,17 @@ class Component(_Part):
     """One of its processes started anew during the run."""
 
 
+class Unseen(_Part):
+    """What could not be seen of a cluster that planebench has not started: it is missing, not 0."""
+
+    component: str
+    """The component's name."""
+    what: str
+    """What is missing."""
+    why: str
+    """Why that is so."""
+
+
 class PhaseResult(_Part):
     """A phase as it was."""
 
@@ -476,6 +487,10 @@ class Result(_Part):
     """Limits by design that bound the figures."""
     unfaithful: tuple[str, ...] = ()
     """What is not as in a real cluster."""
+    unseen: tuple[Unseen, ...] = ()
+    """What could not be seen; empty: planebench has started the control plane itself."""
+    left_behind: str = ""
+    """What could not be removed from the cluster at the end, and how to do it later; empty: nothing."""
     environment: Mapping[str, Any] = Field(default_factory=dict)
     """As the run noted it: machine, versions, components."""
     folder: str = ""

@@ -60,6 +60,8 @@ class RunRecord(BaseModel):
     """Unix time, or ISO 8601."""
     status: Status
     error: str | None = None
+    left_behind: str = ""
+    """What could not be removed from a cluster of others, and how to do it later."""
     end_ns: int = 0
     """On the trial's clock, when the record was last written."""
     phases: tuple[PhaseRecord, ...] = ()

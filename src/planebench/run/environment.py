@@ -23,8 +23,8 @@ from planebench.results.calibration import read
 _LIBRARIES: Final = ("msgspec", "aiohttp", "polars", "numpy")
 
 
-def machine(data: Path) -> dict[str, Any]:
-    """This machine, and the file system that etcd's ``data`` lies on."""
+def machine(data: Path | None) -> dict[str, Any]:
+    """This machine, and the file system that etcd's ``data`` lies on; None: it lies elsewhere."""
     memory = psutil.virtual_memory()
     return {
         "system": f"{platform.system()} {platform.release()}",
@@ -35,7 +35,7 @@ def machine(data: Path) -> dict[str, Any]:
         "memory_bytes": memory.total,
         "memory_available_bytes": memory.available,
         "load_average_1m": round(os.getloadavg()[0], 2),
-        "etcd_file_system": _file_system(data),
+        "etcd_file_system": None if data is None else _file_system(data),
     }
 
 

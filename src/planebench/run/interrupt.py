@@ -26,7 +26,7 @@ class Interrupted(PlanebenchError):  # noqa: N818 (no fault of anything: someone
 def run_interruptibly(main: Coroutine[Any, Any, T]) -> T:
     """Run ``main`` to its end; the first SIGINT, SIGTERM or SIGHUP cancels it and lets it clean up.
 
-    A second signal kills every child process, so that the clean-up has nothing left to wait for.
+    A second signal kills every child process and cancels the clean-up, too.
 
     Raises:
         Interrupted: a signal came; names it.
@@ -42,9 +42,8 @@ async def _interruptible(main: Coroutine[Any, Any, T]) -> T:
 
     def on_signal(number: signal.Signals) -> None:
         received.append(number)
-        if len(received) == 1:
-            task.cancel()
-        else:
+        task.cancel()
+        if len(received) > 1:
             kill_children()
 
     for number in _SIGNALS:

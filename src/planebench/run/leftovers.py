@@ -17,13 +17,19 @@ _OF_A_NAMESPACE: Final = {("serviceaccounts", "default"), ("configmaps", "kube-r
 """What Kubernetes keeps in every namespace."""
 
 
-async def find(client: Client, run_id: str, namespaces: Sequence[str]) -> list[str]:
+async def find(client: Client, run_id: str, namespaces: Sequence[str], *, everywhere: bool = True) -> list[str]:
     """Every object in the run's namespaces or with its label that should not be there, as ``pods planebench-0/x``.
 
     A kind that the API server cannot list counts as one: nobody knows what is left of it.
+
+    Args:
+        everywhere: look at every object. Without, only at those with the run's label, and not at kinds that the
+            user may not list: a cluster of others holds more, and it is none of ours.
     """
     resources = [resource async for resource in _resources(client)]
-    found = await asyncio.gather(*(_of(client, run_id, set(namespaces), *resource) for resource in resources))
+    found = await asyncio.gather(
+        *(_of(client, run_id, set(namespaces), *resource, everywhere=everywhere) for resource in resources)
+    )
     return sorted(line for lines in found for line in lines)
 
 
@@ -48,10 +54,15 @@ async def _groups(client: Client) -> list[str]:
     return [f"/apis/{group['preferredVersion']['groupVersion']}" for group in groups]
 
 
-async def _of(client: Client, run_id: str, namespaces: set[str], root: str, plural: str) -> list[str]:
+async def _of(
+    client: Client, run_id: str, namespaces: set[str], root: str, plural: str, *, everywhere: bool
+) -> list[str]:
+    selector = {} if everywhere else {"labelSelector": f"{RUN_LABEL}={run_id}"}
     try:
-        items = await client.list_metadata(f"{root}/{plural}")
+        items = await client.list_metadata(f"{root}/{plural}", **selector)
     except ApiError as error:
+        if error.status == 403 and not everywhere:
+            return []
         return [f"{plural}: cannot be listed: {error}"]
     return list(_left(items, run_id, namespaces, plural))
 

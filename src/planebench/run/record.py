@@ -64,6 +64,12 @@ class Recorder:
         self._overdue = limit
         self.listener.status(f"not everything came in time: {limit} has passed")
 
+    def leave_behind(self, told: str) -> None:
+        """What the run has made is still on a cluster of others."""
+        self._header["left_behind"] = told
+        self.listener.status(told)
+        self._save()
+
     def close(self, status: str, error: str | None = None) -> None:
         """The run has ended: ``completed``, ``broken`` or ``interrupted``."""
         self._status, self._error = status, error

@@ -16,7 +16,9 @@ from typing import Any, Final
 
 from planebench import __version__, units
 from planebench.binaries import Artifact, Sources
+from planebench.cluster import existing as beside
 from planebench.cluster import named
+from planebench.cluster.existing import ExistingCluster, ExistingConfig
 from planebench.cluster.local import LocalCluster, component_names
 from planebench.cluster.named import NamedCluster
 from planebench.components import Audit
@@ -30,12 +32,13 @@ from planebench.observe.processes import ProcessSampler, harness_process
 from planebench.observe.profiles import ProfileTaker
 from planebench.observe.scrapes import MetricsScraper
 from planebench.observe.traffic import TrafficSampler
-from planebench.plan import Planner, canary
+from planebench.plan import Planner, canary, pinned
 from planebench.planes import Plane, load_plane
 from planebench.results import RunFolder
 from planebench.results.audit_log import audit_id
 from planebench.results.document import Status
-from planebench.run import consistency, environment, leftovers
+from planebench.run import consistency, environment, existing, leftovers
+from planebench.run.existing import Target
 from planebench.run.faults import Conditions, Faults, Surroundings, unavailable
 from planebench.run.lifecycle import START, Lifecycle
 from planebench.run.listener import Listener, Silent
@@ -43,6 +46,8 @@ from planebench.run.provision import cluster_config, provide, versions
 from planebench.run.record import Recorder
 from planebench.scenario import NodeSilence, Scenario
 from planebench.slis.catalog import check as check_slos
+
+Cluster = LocalCluster | NamedCluster | ExistingCluster
 
 _SCRAPE_PERIOD_S: Final = 5.0
 _SHORTEST_PROFILE_S: Final = 10.0
@@ -74,6 +79,9 @@ class RunOptions:
     """Follow each object's way through the components; implies ``audit``."""
     profile: bool = False
     """Take CPU and heap profiles of the components while objects are created."""
+
+    target: Target | None = None
+    """Run on this cluster of others; None: on a control plane of planebench's own."""
 
     @property
     def audited(self) -> bool:
@@ -109,6 +117,12 @@ async def run(
         PlanebenchError: the run ran out of its time, or no object could be created.
     """
     options, listener = options or RunOptions(), listener or Silent()
+    if options.target is not None:
+        if options.audited or options.profile or options.keep_up:
+            raise UsageError(
+                "--audit, --trace, --profile and --keep-up are for control planes that planebench has started"
+            )
+        options.target.preflight.demand()
     if options.keep_up is not None:
         if options.audited or options.profile:
             raise UsageError("--keep-up: a cluster that stays up is neither audited nor profiled; leave one out")
@@ -133,7 +147,7 @@ async def _provide(
     scenario: Scenario, plane: Plane, options: RunOptions, listener: Listener
 ) -> dict[str, Artifact]:
     return await provide(
-        component_names(plane),
+        component_names(plane) if options.target is None else list(beside.COMPONENTS),
         options.components,
         listener,
         versions=versions(scenario, plane),
@@ -155,7 +169,6 @@ class _Trial:
         listener: Listener,
         shared: SharedControlPlane | None = None,
     ) -> None:
-        self._scenario = scenario
         self._plane = plane
         self._folder = folder
         self._artifacts = artifacts
@@ -166,8 +179,10 @@ class _Trial:
         self._seed = scenario.seed if options.seed is None else options.seed
         self._shared = shared
         self._run_id = shared.run_id if shared else f"{scenario.name.lower()[:40]}-{secrets.token_hex(4)}"
+        self._target = options.target
+        self._scenario = scenario if options.target is None else pinned(scenario, plane, self._run_id)
         self._t0_ns = time.monotonic_ns()
-        folder.write_scenario(scenario)
+        folder.write_scenario(self._scenario)
         folder.write_plane(plane)
         header = {
             "id": self._run_id,
@@ -208,10 +223,14 @@ class _Trial:
             await self._alongside(cluster)
 
     @contextlib.asynccontextmanager
-    async def _cluster(self) -> AsyncIterator[LocalCluster | NamedCluster]:
+    async def _cluster(self) -> AsyncIterator[Cluster]:
         """A control plane of the run's own, or one that stays."""
         if self._shared is not None:
             yield self._shared.cluster
+            return
+        if self._target is not None:
+            async with self._beside(self._target) as cluster:
+                yield cluster
             return
         config = cluster_config(
             self._scenario,
@@ -222,11 +241,11 @@ class _Trial:
         )
         if self._keep_up is not None:
             versions = {artifact.name: artifact.version for artifact in self._artifacts.values()}
-            cluster = await named.start(self._keep_up, config, versions, on_status=self._listener.status)
+            kept = await named.start(self._keep_up, config, versions, on_status=self._listener.status)
             try:
-                yield cluster
+                yield kept
             finally:
-                for log in cluster.record.logs.iterdir():
+                for log in kept.record.logs.iterdir():
                     shutil.copyfile(log, self._folder.logs / log.name)
             return
         folder = self._folder.path / "cluster"
@@ -239,6 +258,31 @@ class _Trial:
             # Keys and data of a control plane that is gone are of no use to anyone.
             shutil.rmtree(folder, ignore_errors=True)
 
+    @contextlib.asynccontextmanager
+    async def _beside(self, target: Target) -> AsyncIterator[ExistingCluster]:
+        """A cluster of others, from which everything is removed again."""
+        kwok = self._artifacts["kwok"]
+        options = self._scenario.components.get("kwok")
+        config = ExistingConfig(
+            plane=self._plane,
+            binary=kwok.path,
+            version=kwok.version,
+            run_id=self._run_id,
+            scenario=self._scenario.name,
+            flags=options.flags if options else {},
+            objects=existing.flow_schema(target, self._run_id),
+            timeout_s=self._scenario.timeouts.cluster,
+        )
+        folder = self._folder.path / "cluster"
+        cluster = ExistingCluster(target.login, config, folder, self._folder.logs, self._t0_ns)
+        try:
+            async with cluster.running(self._listener.status):
+                yield cluster
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            if told := existing.left_behind(target, cluster):
+                self._record.leave_behind(told)
+
     def _audit(self) -> Audit | None:
         if not self._options.audited:
             return None
@@ -246,7 +290,7 @@ class _Trial:
         log.parent.mkdir(parents=True)
         return Audit(log, owners=self._options.trace)
 
-    async def _alongside(self, cluster: LocalCluster | NamedCluster) -> None:
+    async def _alongside(self, cluster: Cluster) -> None:
         """The lifecycle; it ends at once when a component does."""
         going_on = asyncio.create_task(self._measure(cluster), name="lifecycle")
         failing = asyncio.create_task(cluster.failure(), name="supervision")
@@ -260,12 +304,18 @@ class _Trial:
             going_on.cancel()
             await asyncio.gather(going_on, failing, return_exceptions=True)
 
-    async def _measure(self, cluster: LocalCluster | NamedCluster) -> None:
+    async def _measure(self, cluster: Cluster) -> None:
         listener = self._listener
-        planner = Planner(self._scenario, self._plane, run_id=self._run_id, seed=self._seed)
-        scraper = MetricsScraper(lambda: cluster.answering, self._folder.scrapes, self._t0_ns)
+        planner = Planner(
+            self._scenario,
+            self._plane,
+            run_id=self._run_id,
+            seed=self._seed,
+            owner=cluster.owner if isinstance(cluster, ExistingCluster) else None,
+        )
 
         async with (
+            Client(cluster.admin, user_agent="planebench-scrape") as metrics,
             Engine.start(
                 cluster.load,
                 self._folder.path,
@@ -274,7 +324,9 @@ class _Trial:
                 audit_id=audit_id(self._run_id) if self._options.trace else "",
                 on_progress=self._progress,
             ) as engine,
+            self._logged_in(cluster, engine),
             self._sampling(cluster, engine),
+            self._scraping(cluster, metrics) as scraper,
             _going_on(scraper.every(_SCRAPE_PERIOD_S) if self._options.metrics else _nothing()),
             _going_on(
                 clock.record(self._folder.raw / "clock.csv", self._t0_ns) if self._options.audited else _nothing()
@@ -296,7 +348,9 @@ class _Trial:
                 engine,
                 self._record,
                 boundary,
-                lambda: leftovers.find(client, self._run_id, self._scenario.namespaces),
+                lambda: leftovers.find(
+                    client, self._run_id, self._scenario.namespaces, everywhere=self._target is None
+                ),
                 client,
                 Faults(Surroundings(self._scenario, planner, cluster, client), engine, self._record),
                 lambda: self._read_consistency(cluster, client, planner),
@@ -307,7 +361,7 @@ class _Trial:
             self._folder.write_leftovers(await life.run())
 
     async def _read_consistency(
-        self, cluster: LocalCluster | NamedCluster, client: Client, planner: Planner
+        self, cluster: Cluster, client: Client, planner: Planner
     ) -> None:
         """After faults of components: etcd's truth, for all that was acknowledged and shown to be held against."""
         struck = any(not isinstance(fault, NodeSilence) for fault in self._scenario.faults)
@@ -332,9 +386,37 @@ class _Trial:
         self._folder.write_consistency(found)
 
     @contextlib.asynccontextmanager
-    async def _profiling(
-        self, cluster: LocalCluster | NamedCluster, planner: Planner
-    ) -> AsyncIterator[Callable[[], None]]:
+    async def _logged_in(self, cluster: Cluster, engine: Engine) -> AsyncIterator[None]:
+        """The credentials of a kubeconfig are renewed meanwhile."""
+        if not isinstance(cluster, ExistingCluster):
+            yield
+            return
+        login = cluster.login
+        renewals: set[asyncio.Task[bool]] = set()
+
+        def renew() -> None:
+            task = asyncio.create_task(login.renew())
+            renewals.add(task)
+            task.add_done_callback(renewals.discard)
+
+        login.on_renewed = engine.authorize
+        engine.on_unauthorized = renew
+        try:
+            async with _going_on(login.keep()):
+                yield
+        finally:
+            login.on_renewed = None
+            await asyncio.gather(*renewals, return_exceptions=True)
+
+    @contextlib.asynccontextmanager
+    async def _scraping(self, cluster: Cluster, client: Client) -> AsyncIterator[MetricsScraper]:
+        """Of a cluster of others, what its API server, and Prometheus, tell."""
+        target = self._target
+        sources = existing.sources(target, client) if target else []
+        yield MetricsScraper(lambda: cluster.answering, self._folder.scrapes, self._t0_ns, sources)
+
+    @contextlib.asynccontextmanager
+    async def _profiling(self, cluster: Cluster, planner: Planner) -> AsyncIterator[Callable[[], None]]:
         """Gives what starts the profiles, where they are wanted; they are whole when this ends in order."""
         taker = ProfileTaker(lambda: cluster.processes, self._folder.profiles, self._t0_ns)
         taking: list[asyncio.Task[None]] = []
@@ -359,7 +441,7 @@ class _Trial:
         return max(lifecycle.creation.arrival.peak_per_s, lifecycle.cleanup.rate)
 
     @contextlib.asynccontextmanager
-    async def _sampling(self, cluster: LocalCluster | NamedCluster, engine: Engine) -> AsyncIterator[None]:
+    async def _sampling(self, cluster: Cluster, engine: Engine) -> AsyncIterator[None]:
         own = [harness_process("planebench", os.getpid()), harness_process("load-engine", engine.pid)]
         raw = self._folder.raw
 
@@ -384,7 +466,7 @@ class _Trial:
         self._listener.progress(progress)
         self._listener.processes(self._sampler.newest, self._sampler.cpu_cores)
 
-    def _write_environment(self, cluster: LocalCluster | NamedCluster) -> None:
+    def _write_environment(self, cluster: Cluster) -> None:
         self._folder.write_environment(
             {
                 "machine": environment.machine(cluster.etcd_data),
@@ -396,8 +478,17 @@ class _Trial:
                 "deviations": cluster.deviations,
                 "settings": dict(self._plane.settings),
                 "start_s": cluster.timeline_s,
+                **self._of_target(),
             }
         )
+
+    def _of_target(self) -> dict[str, Any]:
+        if self._target is None:
+            return {}
+        return {
+            "cluster": existing.described(self._target),
+            "unseen": existing.unseen(self._target, self._plane, ()),
+        }
 
 
 async def _nothing() -> None:

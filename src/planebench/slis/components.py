@@ -19,6 +19,7 @@ from planebench.slis.limits import limits
 from planebench.slis.metrics import Figures, Metric
 from planebench.slis.observations import Observations
 from planebench.slis.prometheus import Between, Scrapes
+from planebench.slis.unseen import unseen
 from planebench.stats import Values
 
 _TITLES: Final[Mapping[str, str]] = {
@@ -48,7 +49,7 @@ def _place(name: str) -> int:
 
 
 def _processes(seen: Observations, scrapes: Scrapes) -> dict[str, tuple[Role, tuple[str, ...]]]:
-    """Component -> its role and processes, from samples and scrapes."""
+    """Component -> its role and processes, from samples and scrapes; those that are there but unseen have none."""
     found: dict[str, tuple[Role, list[str]]] = {}
     sampled = seen.samples.select("component", "role", "process").unique(maintain_order=True)
     for component, role, process in sampled.iter_rows():
@@ -57,6 +58,8 @@ def _processes(seen: Observations, scrapes: Scrapes) -> dict[str, tuple[Role, tu
         processes = found.setdefault(component, (Role.SUBJECT, []))[1]
         if process not in processes:
             processes.append(process)
+    for item in unseen(seen):
+        found.setdefault(item.component, (Role.SUBJECT, []))
     return {name: (role, tuple(sorted(processes))) for name, (role, processes) in found.items()}
 
 

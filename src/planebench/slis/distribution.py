@@ -209,7 +209,7 @@ class Placement:
         return [
             NodePlacement(
                 node=name,
-                pool=node["metadata"]["labels"]["planebench.dev/pool"],
+                pool=node["metadata"]["labels"][simulated.POOL_LABEL],
                 zone=node["metadata"]["labels"].get(ZONE, ""),
                 eligible=bool(self.eligible[place]),
                 pods=int(self.pods[place]),

@@ -40,6 +40,7 @@ from planebench.slis.profiles import profile_results
 from planebench.slis.prometheus import Scrapes
 from planebench.slis.resilience import Resilience, scorecard
 from planebench.slis.trace import trace, write_table
+from planebench.slis.unseen import unseen
 from planebench.slis.windows import disturbed
 from planebench.stats import Values
 
@@ -116,6 +117,8 @@ def evaluate_folder(path: Path) -> Result:
         profiles=profile_results(folder),
         limits=tuple(in_words(limits(seen))),
         unfaithful=seen.plane.unfaithful,
+        unseen=unseen(seen),
+        left_behind=run.left_behind,
         environment=folder.environment(),
         folder=str(path),
     )

@@ -13,6 +13,7 @@ from typing import Any, Final
 from planebench.planes.plane import substitute
 from planebench.results.document import Limit
 from planebench.slis.observations import Observations
+from planebench.slis.unseen import elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,9 @@ def limits(seen: Observations) -> dict[str, list[Limit]]:
     processes = _processes(seen.folder.environment())
     given = _given(seen)
     found: dict[str, list[Limit]] = {}
-    for component in dict.fromkeys([*processes, *(limit.component for limit in seen.plane.limits)]):
+    # What bounds components that planebench has not started, it does not know.
+    of_plane = () if elsewhere(seen) else tuple(limit.component for limit in seen.plane.limits)
+    for component in dict.fromkeys([*processes, *of_plane]):
         known = list(_known(component, processes.get(component, {}), given.get(component, {})))
         told = {limit.meaning for limit in known}
         known += [

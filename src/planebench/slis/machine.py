@@ -15,6 +15,7 @@ import polars as pl
 from planebench.model import Stage
 from planebench.slis.components import growing, of_each_process
 from planebench.slis.observations import Observations
+from planebench.slis.unseen import elsewhere
 from planebench.stats import Values
 
 WINDOW_S: Final = 5.0
@@ -43,9 +44,12 @@ class Pressure:
 
 
 def outside(seen: Observations) -> dict[Stage, Outside]:
-    """By stage; stages without samples are left out."""
+    """By stage; stages without samples are left out.
+
+    Empty where a cluster of others runs on this machine: who took what cannot be told.
+    """
     machine = _samples(seen)
-    if machine is None:
+    if machine is None or elsewhere(seen).get("same_machine"):
         return {}
     at_s = machine["t_ns"].to_numpy() / 1e9
     capacity = machine["capacity_s"].to_numpy()

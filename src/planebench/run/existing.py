@@ -1,0 +1,175 @@
+"""Runs on clusters of others: reaching one, what is looked at before, and what cannot be seen there."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from planebench.cluster.existing import ExistingCluster, is_this_machine
+from planebench.cluster.identities import flow
+from planebench.kube.client import Client
+from planebench.kube.kubeconfig import Kubeconfig
+from planebench.kube.login import Login
+from planebench.model import Manifest, UsageError
+from planebench.observe.scrapes import Source
+from planebench.planes import Plane, load_plane
+from planebench.run import preflight
+from planebench.run.preflight import Preflight
+from planebench.scenario import Scenario
+
+API_SERVER: Final = "kube-apiserver"
+_FIRST_ANSWER_S: Final = 15.0
+"""A cluster that does not answer for so long is told as one that cannot be reached."""
+_ELSEWHERE: Final = "its processes are not planebench's"
+_CONTROL_PLANE: Final = ("etcd", "kube-scheduler", "kube-controller-manager")
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """A cluster of others, as the command line names it."""
+
+    kubeconfig: Path | None = None
+    """None: those of ``$KUBECONFIG``, else ``~/.kube/config``."""
+    context: str | None = None
+    """None: the file's only one."""
+    meant: str | None = None
+    """The context again: it is meant, although it looks like production."""
+    prometheus: str | None = None
+    """URL of a Prometheus that scrapes the cluster's components."""
+    flow_schema: bool = False
+    """Give the load a priority level of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A cluster that was reached and looked at."""
+
+    login: Login
+    preflight: Preflight
+    existing: Existing
+
+    @property
+    def clean_command(self) -> str:
+        """What removes a run's objects later; the run's id follows."""
+        file = f" --kubeconfig {self.existing.kubeconfig}" if self.existing.kubeconfig else ""
+        return f"planebench clean{file} --context {self.login.context.name} --run"
+
+
+@contextlib.asynccontextmanager
+async def log_in(existing: Existing, *, careful: bool = True) -> AsyncIterator[Login]:
+    """A user of a cluster, whose credentials lie in a folder for the owner's eyes only until the end.
+
+    Args:
+        careful: load is to follow. Where the file has several contexts, one must be named: load is not to go to
+            the one that happens to be current. One that looks like production must be meant.
+
+    Raises UsageError: file, context or credentials are wrong.
+    """
+    kubeconfig = Kubeconfig.load(existing.kubeconfig)
+    name = existing.context
+    if name is None and careful:
+        if len(kubeconfig.contexts) != 1:
+            known = ", ".join(kubeconfig.contexts) or "none"
+            raise UsageError(
+                f"{', '.join(map(str, kubeconfig.files))}: name a context by --context (there are: {known})"
+            )
+        name = next(iter(kubeconfig.contexts))
+    context = kubeconfig.context(name)
+    if careful:
+        preflight.demand_meant(context, existing.meant)
+    with tempfile.TemporaryDirectory(prefix="planebench-") as folder:
+        yield await Login.open(context, Path(folder) / "login")
+
+
+@contextlib.asynccontextmanager
+async def reach(existing: Existing, scenario: Scenario) -> AsyncIterator[Target]:
+    """Log in and look; nothing is made.
+
+    Raises UsageError: the kubeconfig is wrong, the cluster cannot be reached, or the scenario asks for what only a
+    control plane of planebench's own can give. What the look has found is for :meth:`Preflight.demand`.
+    """
+    preflight.demand_possible(scenario)
+    plane = load_plane(scenario.plane, scenario.settings)
+    async with log_in(existing) as login:
+        async with Client(login, timeout_s=_FIRST_ANSWER_S) as client:
+            found = await preflight.inspect(client, login, scenario, plane, flow_schema=existing.flow_schema)
+        yield Target(login, found, existing)
+
+
+def flow_schema(target: Target, run_id: str) -> tuple[Manifest, ...]:
+    """The priority level of a run's user, where it is wanted."""
+    if not target.existing.flow_schema:
+        return ()
+    return tuple(flow(f"planebench-{run_id}", target.preflight.user))
+
+
+def sources(target: Target, client: Client) -> list[Source]:
+    """What can be scraped: the API server, where it is permitted."""
+    if not target.preflight.metrics:
+        return []
+
+    async def scrape(accept: str) -> tuple[bytes, str]:
+        return await client.fetch("GET", "/metrics", accept=accept)
+
+    return [Source(API_SERVER, API_SERVER, scrape)]
+
+
+def unseen(target: Target, plane: Plane, told: Sequence[str]) -> list[dict[str, Any]]:
+    """What is missing of the cluster's components, and why.
+
+    Args:
+        told: the components that Prometheus tells of.
+    """
+    servers = target.preflight.api_servers
+    found = [preflight.Unseen(API_SERVER, "CPU and memory of its processes", _ELSEWHERE)]
+    if not target.preflight.metrics:
+        found.append(preflight.Unseen(API_SERVER, "its metrics", "the user may not get /metrics"))
+    elif servers is not None and servers > 1:
+        found.append(
+            preflight.Unseen(API_SERVER, "metrics of the others", f"/metrics tells of one API server of {servers}")
+        )
+    others = dict.fromkeys((*_CONTROL_PLANE, *(process.component for process in plane.processes)))
+    for component in others:
+        found.append(preflight.Unseen(component, "CPU and memory of its processes", _ELSEWHERE))
+        if component not in told:
+            why = "Prometheus does not have them" if target.existing.prometheus else "there is no --prometheus URL"
+            found.append(preflight.Unseen(component, "its metrics", why))
+    if is_this_machine(target.login.access):
+        why = "the cluster seems to run on this machine, too"
+        found.append(preflight.Unseen("planebench", "what other programs took of this machine's CPU", why))
+    return [asdict(item) for item in found]
+
+
+def described(target: Target) -> Mapping[str, Any]:
+    """The cluster for the run's environment; no secret is in it."""
+    found = target.preflight
+    return {
+        "context": found.context.name,
+        "server": found.url,
+        "user": found.user,
+        "version": found.version,
+        "api_servers": found.api_servers,
+        "same_machine": is_this_machine(target.login.access),
+        "prometheus": without_password(target.existing.prometheus or ""),
+        "checks": [asdict(check) for check in found.checks],
+    }
+
+
+def without_password(url: str) -> str:
+    """A URL without user and password."""
+    scheme, sign, rest = url.partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}{sign}{authority.rpartition('@')[2]}{slash}{path}"
+
+
+def left_behind(target: Target, cluster: ExistingCluster) -> str:
+    """What is still there of a run, and how to remove it; empty: nothing."""
+    if not cluster.left:
+        return ""
+    more = len(cluster.left) - 3
+    told = "; ".join(cluster.left[:3]) + (f" and {more:,} more" if more > 0 else "")
+    return f"not removed from the cluster: {told}. To remove it: {target.clean_command} {cluster.config.run_id}"
