@@ -47,6 +47,7 @@ SECTIONS = {
     "Component": "components[]",
     "Levels": "components[].over_time[]",
     "Limit": "components[].limits[]",
+    "Unseen": "unseen[]",
     "Counts": "counts",
     "PhaseResult": "phases[]",
     "FaultResult": "faults[]",

@@ -13,7 +13,6 @@ from planebench.model import UsageError
 from planebench.plan import Planner, pinned
 from planebench.planes import load_plane
 from planebench.run import preflight
-from planebench.run.existing import without_password
 from planebench.run.preflight import Check, Preflight
 from planebench.scenario import Scenario, load
 
@@ -134,15 +133,3 @@ def test_the_plan_of_a_scenario() -> None:
     steps = {step.name: step for step in preflight.steps_of(load("smoke"))}
     assert (steps["nodes"].requests, steps["creation"].requests, steps["cleanup"].requests) == (10, 20, 20)
     assert 0 < steps["creation"].duration_s < 1
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("https://me:secret@prom.example/x", "https://prom.example/x"),
-        ("http://prom:9090", "http://prom:9090"),
-        ("", ""),
-    ],
-)
-def test_passwords_are_not_noted(url: str, expected: str) -> None:
-    assert without_password(url) == expected

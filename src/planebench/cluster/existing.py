@@ -29,6 +29,8 @@ from planebench.planes import Plane
 
 COMPONENTS: Final = ("kwok",)
 _SERVER_NAMES: Final = ("localhost", LOOPBACK)
+PROBE_LABELS: Final[Mapping[str, str]] = {}
+"""Of the node that nobody is to play."""
 _PROBE_S: Final = 1.0
 """KWOK makes a new node Ready within some tens of milliseconds."""
 _REMOVAL_S: Final = 180.0
@@ -168,7 +170,12 @@ class ExistingCluster:
         taint = {"key": RUN_LABEL, "value": self.config.run_id, "effect": "NoSchedule"}
         await client.create(
             self._owned(
-                {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": {"taints": [taint]}}
+                {
+                    "apiVersion": "v1",
+                    "kind": "Node",
+                    "metadata": {"name": name, "labels": PROBE_LABELS},
+                    "spec": {"taints": [taint]},
+                }
             )
         )
         await asyncio.sleep(_PROBE_S)

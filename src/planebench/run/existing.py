@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,12 +16,15 @@ from planebench.cluster.identities import flow
 from planebench.kube.client import Client
 from planebench.kube.kubeconfig import Kubeconfig
 from planebench.kube.login import Login
-from planebench.model import Manifest, UsageError
-from planebench.observe.scrapes import Source
+from planebench.model import Manifest, PlanebenchError, UsageError
+from planebench.observe import prometheus
+from planebench.observe.prometheus import Instance, Prometheus
+from planebench.observe.scrapes import MetricsScraper, Source
 from planebench.planes import Plane, load_plane
 from planebench.run import preflight
 from planebench.run.preflight import Preflight
 from planebench.scenario import Scenario
+from planebench.slis.families import figures_of
 
 API_SERVER: Final = "kube-apiserver"
 _FIRST_ANSWER_S: Final = 15.0
@@ -51,6 +56,9 @@ class Target:
     login: Login
     preflight: Preflight
     existing: Existing
+    prometheus: Prometheus | None = None
+    instances: tuple[Instance, ...] = ()
+    """What Prometheus scrapes of the cluster's components."""
 
     @property
     def clean_command(self) -> str:
@@ -97,7 +105,16 @@ async def reach(existing: Existing, scenario: Scenario) -> AsyncIterator[Target]
     async with log_in(existing) as login:
         async with Client(login, timeout_s=_FIRST_ANSWER_S) as client:
             found = await preflight.inspect(client, login, scenario, plane, flow_schema=existing.flow_schema)
-        yield Target(login, found, existing)
+        if existing.prometheus is None:
+            yield Target(login, found, existing)
+            return
+        server = Prometheus(existing.prometheus)
+        try:
+            instances = await asyncio.to_thread(server.find, others(plane))
+        except PlanebenchError as error:
+            raise UsageError(f"--prometheus: {error}") from None
+        found = replace(found, checks=(*found.checks, _of_prometheus(instances)))
+        yield Target(login, found, existing, server, tuple(instances))
 
 
 def flow_schema(target: Target, run_id: str) -> tuple[Manifest, ...]:
@@ -118,12 +135,30 @@ def sources(target: Target, client: Client) -> list[Source]:
     return [Source(API_SERVER, API_SERVER, scrape)]
 
 
-def unseen(target: Target, plane: Plane, told: Sequence[str]) -> list[dict[str, Any]]:
-    """What is missing of the cluster's components, and why.
+def others(plane: Plane) -> list[str]:
+    """The components beside the API server."""
+    return list(dict.fromkeys((*_CONTROL_PLANE, *(process.component for process in plane.processes))))
 
-    Args:
-        told: the components that Prometheus tells of.
-    """
+
+def _of_prometheus(instances: Sequence[Instance]) -> preflight.Check:
+    counts = Counter(item.component for item in instances)
+    told = ", ".join(f"{component} ({count})" for component, count in counts.items())
+    return preflight.Check("metrics by Prometheus", told or "it scrapes none of the cluster's components")
+
+
+async def take_over(target: Target, scraper: MetricsScraper, folder: Path, t0_ns: int) -> None:
+    """What Prometheus has scraped meanwhile, once it has scraped everything once more."""
+    if target.prometheus is None or not target.instances:
+        return
+    scraper.add(
+        await prometheus.collect(
+            target.prometheus, target.instances, lambda name: figures_of(name).families, folder, t0_ns
+        )
+    )
+
+
+def unseen(target: Target, plane: Plane) -> list[dict[str, Any]]:
+    """What is missing of the cluster's components, and why."""
     servers = target.preflight.api_servers
     found = [preflight.Unseen(API_SERVER, "CPU and memory of its processes", _ELSEWHERE)]
     if not target.preflight.metrics:
@@ -132,11 +167,11 @@ def unseen(target: Target, plane: Plane, told: Sequence[str]) -> list[dict[str, 
         found.append(
             preflight.Unseen(API_SERVER, "metrics of the others", f"/metrics tells of one API server of {servers}")
         )
-    others = dict.fromkeys((*_CONTROL_PLANE, *(process.component for process in plane.processes)))
-    for component in others:
+    told = {item.component for item in target.instances}
+    for component in others(plane):
         found.append(preflight.Unseen(component, "CPU and memory of its processes", _ELSEWHERE))
         if component not in told:
-            why = "Prometheus does not have them" if target.existing.prometheus else "there is no --prometheus URL"
+            why = "Prometheus does not have them" if target.prometheus else "there is no --prometheus URL"
             found.append(preflight.Unseen(component, "its metrics", why))
     if is_this_machine(target.login.access):
         why = "the cluster seems to run on this machine, too"
@@ -154,16 +189,9 @@ def described(target: Target) -> Mapping[str, Any]:
         "version": found.version,
         "api_servers": found.api_servers,
         "same_machine": is_this_machine(target.login.access),
-        "prometheus": without_password(target.existing.prometheus or ""),
+        "prometheus": target.prometheus.url if target.prometheus else "",
         "checks": [asdict(check) for check in found.checks],
     }
-
-
-def without_password(url: str) -> str:
-    """A URL without user and password."""
-    scheme, sign, rest = url.partition("://")
-    authority, slash, path = rest.partition("/")
-    return f"{scheme}{sign}{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def left_behind(target: Target, cluster: ExistingCluster) -> str:

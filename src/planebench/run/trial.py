@@ -359,6 +359,8 @@ class _Trial:
             await life.prepare(again=self._shared is not None)
             listener.status(f"{self._scenario.node_count:,} nodes Ready after {self._record.now_ns() / 1e9:.1f} s")
             self._folder.write_leftovers(await life.run())
+            if self._target is not None:
+                await existing.take_over(self._target, scraper, self._folder.scrapes, self._t0_ns)
 
     async def _read_consistency(
         self, cluster: Cluster, client: Client, planner: Planner
@@ -487,7 +489,7 @@ class _Trial:
             return {}
         return {
             "cluster": existing.described(self._target),
-            "unseen": existing.unseen(self._target, self._plane, ()),
+            "unseen": existing.unseen(self._target, self._plane),
         }
 
 

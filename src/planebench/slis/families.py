@@ -20,6 +20,16 @@ _RUNTIME: Final = (
     Metric("go.goroutines", "goroutines", "gauge", "go_goroutines", "count"),
     Metric("go.heap", "heap in use", "gauge", "go_memstats_heap_inuse_bytes", "bytes"),
     Metric("go.gc_cpu", "CPU for garbage", "counter", "go_cpu_classes_gc_total_cpu_seconds_total", always=False),
+    # Of clusters that planebench has not started, all that tells of these.
+    Metric("process.cpu", "CPU, by its own count", "counter", "process_cpu_seconds_total", always=False),
+    Metric(
+        "process.memory",
+        "memory, by its own count",
+        "gauge",
+        "process_resident_memory_bytes",
+        "bytes",
+        always=False,
+    ),
 )
 
 # --- clients and controllers ---
