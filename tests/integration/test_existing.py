@@ -97,7 +97,7 @@ async def test_a_run_beside_others(
     assert len(await admin.list("/api/v1/nodes")) == 3, "the cluster's own are still there"
 
     unseen = {(item.component, item.what) for item in result.unseen}
-    elsewhere = "CPU and memory of its processes"
+    elsewhere = "CPU and memory"
     assert {("kube-apiserver", elsewhere), ("etcd", elsewhere), ("kube-scheduler", elsewhere)} <= unseen
     assert not {component for component, what in unseen if what == "its metrics"}, "Prometheus has them"
     components = {component.name: component for component in result.components}

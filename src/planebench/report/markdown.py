@@ -154,7 +154,7 @@ def _environment(result: Result) -> list[str]:
         *(f"- {text(name)}: {text(value)}" for name, value in facts.items()),
         *(f"- limit by design: {text(limit)}" for limit in result.limits),
         *(f"- not as in a real cluster: {text(deviation)}" for deviation in result.unfaithful),
-        *(f"- not seen: {text(f'{item.component}: {item.what}, for {item.why}')}" for item in result.unseen),
+        *(f"- not seen: {text(f'{item.component}: {item.what} ({item.why})')}" for item in result.unseen),
     ]
 
 

@@ -199,7 +199,7 @@ def unseen_lines(result: Result) -> Iterator[Text]:
     for item in result.unseen:
         by_reason.setdefault((item.what, item.why), []).append(titles.get(item.component, item.component))
     for (what, why), of in by_reason.items():
-        yield Text(f"{', '.join(of)}: {what}, for {why}")
+        yield Text(f"{', '.join(of)}: {what} ({why})")
 
 
 # --- verdict -------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from planebench.slis.families import figures_of
 API_SERVER: Final = "kube-apiserver"
 _FIRST_ANSWER_S: Final = 15.0
 """A cluster that does not answer for so long is told as one that cannot be reached."""
-_ELSEWHERE: Final = "its processes are not planebench's"
+_ELSEWHERE: Final = "planebench has not started its processes"
 _CONTROL_PLANE: Final = ("etcd", "kube-scheduler", "kube-controller-manager")
 
 
@@ -160,7 +160,7 @@ async def take_over(target: Target, scraper: MetricsScraper, folder: Path, t0_ns
 def unseen(target: Target, plane: Plane) -> list[dict[str, Any]]:
     """What is missing of the cluster's components, and why."""
     servers = target.preflight.api_servers
-    found = [preflight.Unseen(API_SERVER, "CPU and memory of its processes", _ELSEWHERE)]
+    found = [preflight.Unseen(API_SERVER, "CPU and memory", _ELSEWHERE)]
     if not target.preflight.metrics:
         found.append(preflight.Unseen(API_SERVER, "its metrics", "the user may not get /metrics"))
     elif servers is not None and servers > 1:
@@ -169,7 +169,7 @@ def unseen(target: Target, plane: Plane) -> list[dict[str, Any]]:
         )
     told = {item.component for item in target.instances}
     for component in others(plane):
-        found.append(preflight.Unseen(component, "CPU and memory of its processes", _ELSEWHERE))
+        found.append(preflight.Unseen(component, "CPU and memory", _ELSEWHERE))
         if component not in told:
             why = "Prometheus does not have them" if target.prometheus else "there is no --prometheus URL"
             found.append(preflight.Unseen(component, "its metrics", why))
