@@ -14,7 +14,7 @@ from planebench.plan import Planner, pinned
 from planebench.planes import load_plane
 from planebench.run import preflight
 from planebench.run.preflight import Check, Preflight
-from planebench.scenario import Scenario, load
+from planebench.scenario import Scenario, builtin_text, load, parse
 
 
 def context(name: str = "dev", cluster: str = "dev", server: str = "https://api.example") -> Context:
@@ -64,6 +64,12 @@ def test_versions_and_flags_of_others_cannot_be_set_but_kwoks_can() -> None:
     preflight.demand_possible(scenario(versions={"kwok": "0.8.0"}, components={"kwok": options}))
     with pytest.raises(UsageError, match=r"components\.etcd, versions\.kubernetes cannot be set"):
         preflight.demand_possible(scenario(versions={"kubernetes": "1.37.2"}, components={"etcd": options}))
+
+
+def test_processes_of_others_are_not_struck() -> None:
+    wanted = parse(builtin_text("smoke") + "\nfaults: [{kind: kill, component: etcd}]\n")
+    with pytest.raises(UsageError, match=r"faults\[0\]: kill is not available: planebench has not started"):
+        preflight.demand_possible(wanted)
 
 
 def asked(name: str) -> set[str]:

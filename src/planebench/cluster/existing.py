@@ -109,6 +109,11 @@ class ExistingCluster:
         return self._supervisor.processes
 
     @property
+    def answering(self) -> list[ComponentProcess]:
+        """Those that have not ended."""
+        return self._supervisor.answering
+
+    @property
     def deviations(self) -> list[str]:
         return list(self._deviations)
 

@@ -21,6 +21,7 @@ from planebench.kube.login import Login
 from planebench.model import LoadPhase, Manifest, Resource, UsageError
 from planebench.plan import RUN_LABEL, Planner, pinned
 from planebench.planes import Plane, load_plane
+from planebench.run.faults import Conditions, unavailable
 from planebench.scenario import Scenario
 from planebench.versions import numbers
 
@@ -145,6 +146,8 @@ def demand_possible(scenario: Scenario) -> None:
             f"scenario {scenario.name}: {', '.join(fields)} cannot be set on a cluster that planebench has not "
             "started; take another scenario, or leave --kubeconfig and --context out"
         )
+    if wrong := list(unavailable(scenario, Conditions(elsewhere=True))):
+        raise UsageError(f"scenario {scenario.name}: {'; '.join(wrong)}")
 
 
 async def inspect(
@@ -215,7 +218,7 @@ def _phases(planner: Planner, manifests: Sequence[Manifest]) -> list[LoadPhase]:
     return [
         planner.namespaces(),
         planner.nodes(manifests),
-        planner.canary(),
+        planner.canaries(),
         planner.creation(),
         *planner.management(),
         planner.monitoring(),

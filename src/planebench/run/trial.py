@@ -128,7 +128,7 @@ async def run(
             raise UsageError("--keep-up: a cluster that stays up is neither audited nor profiled; leave one out")
         named.demand_free(options.keep_up)
     plane = load_plane(scenario.plane, scenario.settings)
-    conditions = Conditions(kept=options.keep_up is not None)
+    conditions = Conditions(kept=options.keep_up is not None, elsewhere=options.target is not None)
     if wrong := [*check_slos(scenario.slos), *unavailable(scenario, conditions)]:
         raise UsageError("\n".join(wrong))
     started = datetime.now(UTC)
@@ -362,9 +362,7 @@ class _Trial:
             if self._target is not None:
                 await existing.take_over(self._target, scraper, self._folder.scrapes, self._t0_ns)
 
-    async def _read_consistency(
-        self, cluster: Cluster, client: Client, planner: Planner
-    ) -> None:
+    async def _read_consistency(self, cluster: Cluster, client: Client, planner: Planner) -> None:
         """After faults of components: etcd's truth, for all that was acknowledged and shown to be held against."""
         struck = any(not isinstance(fault, NodeSilence) for fault in self._scenario.faults)
         if not struck or not isinstance(cluster, LocalCluster):

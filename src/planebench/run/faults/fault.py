@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from planebench.cluster.existing import ExistingCluster
 from planebench.cluster.local import LocalCluster
 from planebench.cluster.named import NamedCluster
 from planebench.kube.client import Client
@@ -26,6 +27,8 @@ class Conditions:
 
     kept: bool = False
     """It runs on a cluster that stays up."""
+    elsewhere: bool = False
+    """It runs on a cluster that planebench has not started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Surroundings:
 
     scenario: Scenario
     planner: Planner
-    cluster: LocalCluster | NamedCluster
+    cluster: LocalCluster | NamedCluster | ExistingCluster
     client: Client
 
 

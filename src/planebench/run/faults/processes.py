@@ -14,6 +14,7 @@ _GRACE_S: Final = 30.0
 """How long a component may take to end in order before it is killed: what a kubelet gives pods.
 Source: k8s.io/api v0.37.2, core/v1/types.go (DefaultTerminationGracePeriodSeconds)."""
 _NOT_OURS: Final = "the processes of a cluster that stays up are not the run's: leave --keep-up out"
+_ELSEWHERE: Final = "planebench has not started the cluster's processes: leave --kubeconfig and --context out"
 
 
 class _OfProcesses:
@@ -26,7 +27,7 @@ class _OfProcesses:
 
     @staticmethod
     def available(conditions: Conditions) -> str:
-        return _NOT_OURS if conditions.kept else ""
+        return _ELSEWHERE if conditions.elsewhere else _NOT_OURS if conditions.kept else ""
 
     async def strike(self) -> Struck:
         self._supervisor.reviving = True  # what others make of it is part of what is measured
