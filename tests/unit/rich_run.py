@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from synthetic_run import looked_at, pods
+from synthetic_run import looked_at, ns, pods
 
 from planebench.results import RunFolder
 
@@ -45,6 +45,10 @@ def write(path: Path, count: int = 100, *, broken: bool = False) -> Path:
             used[process] += cores * busy * (1 + 0.5 * math.sin(second / 3 + len(process)))
             run.sample(second, process, component, role, round(used[process], 3), (mib + second // 4) << 20)
     run.gap("pods", 12.0, 12.004)
+    run.faults += [
+        {"kind": "made-up_fault", "nodes": ["node-000000", "node-000001"], "start_ns": ns(11), "end_ns": ns(14)},
+        {"kind": "another", "nodes": [], "start_ns": ns(13), "end_ns": -1},
+    ]
     run.health["watches"] = {"pods": {"events": 4 * count, "read_delay_ms": {"p50": 0.07, "p99": 2.3593}}}
     for number in range(6):
         at_s = 9.5 + number * (end_s - 9.5) / 5

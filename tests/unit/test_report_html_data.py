@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_run import SyntheticRun, machines, pods
 
-from planebench.model import Role
+from planebench.model import FaultRecord, Role
 from planebench.report.html.charts.timeline import pack
 from planebench.report.html.costs import costs
 from planebench.report.html.panels.panel import Panel, envelope
@@ -20,7 +20,7 @@ from planebench.report.html.panels.processes import cores
 from planebench.report.html.panels.workload import cumulative, width
 from planebench.report.html.placement import columns, placement
 from planebench.report.html.slowest import REQUEST, Slowest, slowest
-from planebench.report.html.timeline import Band, Timeline, timeline
+from planebench.report.html.timeline import Band, Timeline, fault_in_words, timeline
 from planebench.report.html.traffic import ANSWERED, SENT, asked, senders, served
 from planebench.results import Result, RunFolder
 from planebench.slis import evaluate
@@ -107,6 +107,30 @@ def test_phases_and_gaps_are_marked(course: Timeline, rich: tuple[Observations, 
     assert [band.name for band in phases] == [phase.name for phase in rich[1].phases]
     gaps = [band for band in course.bands if band.kind == "gap"]
     assert [(band.name, band.start_s) for band in gaps] == [("watch of pods: closed", 12.0)]
+
+
+def test_faults_are_marked(course: Timeline, rich: tuple[Observations, Result]) -> None:
+    faults = [band for band in course.bands if band.kind == "fault"]
+    end_s = rich[0].run.end_ns / 1e9
+    assert [(band.name, band.start_s, band.end_s, band.completed) for band in faults] == [
+        ("made up fault: 2 nodes", 11.0, 14.0, True),
+        ("another", 13.0, end_s, False),  # not ended: until the run's end
+    ]
+
+
+def test_a_fault_of_any_kind_has_words() -> None:
+    records = (
+        FaultRecord("some-kind", (), 0, target="etcd"),
+        FaultRecord("node-silence", ("node-1",), 0),
+        FaultRecord("node-silence", ("node-1", "node-2"), 0, target=""),
+        FaultRecord("other", (), 0),
+    )
+    assert [fault_in_words(record) for record in records] == [
+        "some kind: etcd",
+        "node silence: 1 node",
+        "node silence: 2 nodes",
+        "other",
+    ]
 
 
 def test_what_is_not_there_has_a_reason(tmp_path: Path) -> None:

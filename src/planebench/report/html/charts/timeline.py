@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -36,6 +36,13 @@ from planebench.report.html.panels import Panel, Series
 from planebench.report.html.timeline import Band, Timeline
 
 MOST_GAPS: Final = 50
+_HATCHED: Final[Mapping[str, Any]] = {
+    "hatch_pattern": "right_diagonal_line",
+    "hatch_scale": 10.0,
+    "hatch_weight": 1.0,
+    "hatch_alpha": 0.45,
+}
+"""How faults are marked."""
 
 
 def timeline(found: Timeline) -> Chart:
@@ -55,8 +62,11 @@ def timeline(found: Timeline) -> Chart:
 
 def _phases(found: Timeline, shared: Range1d) -> figure:
     phases = [band for band in found.bands if band.kind == "phase"]
+    faults = [band for band in found.bands if band.kind == "fault"]
     lanes = pack(phases)
-    depth = max(lanes, default=0) + 1
+    below = max(lanes, default=-1) + 1
+    fault_lanes = [below + lane for lane in pack(faults)]
+    depth = max([*lanes, *fault_lanes], default=0) + 1
     plot = new_figure(26 * depth + 8, x_range=shared, y_range=between(depth, 0))
     plot.yaxis.visible = plot.xaxis.visible = False
     plot.xgrid.visible = plot.ygrid.visible = False
@@ -95,6 +105,8 @@ def _phases(found: Timeline, shared: Range1d) -> figure:
         )
         themed(text.glyph, text_color="--on-stage")
         lean(text)
+    if faults:
+        bars.append(_fault_bars(plot, faults, fault_lanes))
     plot.add_tools(
         HoverTool(
             renderers=bars,
@@ -103,6 +115,26 @@ def _phases(found: Timeline, shared: Range1d) -> figure:
         )
     )
     return plot
+
+
+def _fault_bars(plot: figure, faults: Sequence[Band], lanes: Sequence[int]) -> Any:
+    """Faults lie below the phases, hatched: in grey and with any colour vision they are no phases."""
+    source = ColumnDataSource(
+        {
+            "left": [band.start_s for band in faults],
+            "right": [band.end_s for band in faults],
+            "top": [lane + 0.08 for lane in lanes],
+            "bottom": [lane + 0.92 for lane in lanes],
+            "text": [f"fault: {band.name}" for band in faults],
+            "took": [figures.duration(band.end_s - band.start_s) for band in faults],
+            "ended": ["" if band.completed else ", not ended" for band in faults],
+        }
+    )
+    bars = plot.quad(
+        "left", "right", "top", "bottom", source=source, name="faults", fill_alpha=0.16, **_HATCHED, line_width=1
+    )
+    themed(bars.glyph, fill_color="--fail", hatch_color="--fail", line_color="--fail")
+    return lean(bars)
 
 
 def pack(bands: Sequence[Band]) -> list[int]:
@@ -171,6 +203,17 @@ def _mark(plot: figure, bands: Sequence[Band]) -> None:
                 left=band.start_s, right=band.end_s, level="underlay", fill_alpha=0.10, line_alpha=0.0
             )
             plot.add_layout(themed(box, fill_color=stage_color(band.stage)))
+        elif band.kind == "fault":
+            box = BoxAnnotation(
+                left=band.start_s,
+                right=band.end_s,
+                level="underlay",
+                fill_alpha=0.0,
+                **_HATCHED,
+                line_width=1,
+                line_dash="dashed",
+            )
+            plot.add_layout(themed(box, hatch_color="--fail", line_color="--fail"))
     gaps = sorted((band for band in bands if band.kind == "gap"), key=lambda band: band.start_s - band.end_s)
     for band in gaps[:MOST_GAPS]:
         line = Span(location=band.start_s, dimension="height", line_width=1, line_dash="dotted")
