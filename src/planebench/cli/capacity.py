@@ -15,7 +15,25 @@ from planebench.capacity.document import Capacity
 from planebench.capacity.search import show
 from planebench.cli.console import errors, output
 from planebench.cli.display import Display
-from planebench.cli.options import Assignments, ComponentPaths, NodeCount, component_paths, pairs, seconds
+from planebench.cli.options import (
+    AllowedSources,
+    Assignments,
+    ComponentPaths,
+    Etcd,
+    Kubernetes,
+    KubernetesTree,
+    KubeVirt,
+    Kwok,
+    NodeCount,
+    Registry,
+    SourceTrees,
+    component_paths,
+    pairs,
+    seconds,
+    sources,
+    version_settings,
+    versions,
+)
 from planebench.model import ExitCode, UsageError
 from planebench.results.folder import write_text
 
@@ -76,6 +94,14 @@ def capacity(
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Another seed than the scenario's.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole result as JSON.")] = False,
     component: ComponentPaths = None,
+    kubernetes: Kubernetes = None,
+    etcd: Etcd = None,
+    kwok: Kwok = None,
+    kubevirt: KubeVirt = None,
+    source: AllowedSources = None,
+    registry: Registry = None,
+    component_source: SourceTrees = None,
+    kubernetes_source: KubernetesTree = None,
 ) -> None:
     """Find the greatest load at which a scenario's SLOs hold: a ramp, then bisection.
 
@@ -86,7 +112,9 @@ def capacity(
     from planebench.report.capacity import html, json, terminal
     from planebench.run.capacity import SearchOptions
 
-    wanted = scenarios.load(scenario_name, pairs(settings, "--set"))
+    allowed = sources(source, registry, component_source, kubernetes_source)
+    chosen = version_settings(versions(kubernetes, etcd, kwok, kubevirt))
+    wanted = scenarios.load(scenario_name, pairs(settings, "--set") | chosen)
     if nodes is not None:
         wanted = scenarios.with_nodes(wanted, nodes)
     plan = Plan(
@@ -108,6 +136,7 @@ def capacity(
     with Display(errors) as display:
         options = SearchOptions(
             components=component_paths(component),
+            sources=allowed,
             on_step=lambda step: display.status(_told(step, plan)),
         )
         runs.run_interruptibly(runs.search_capacity(wanted, folder, options, display))

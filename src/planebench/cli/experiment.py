@@ -13,12 +13,29 @@ from planebench import scenario
 from planebench.cli import compare
 from planebench.cli.console import errors
 from planebench.cli.display import Display
-from planebench.cli.options import Assignments, ComponentPaths, NodeCount, component_paths, pairs
+from planebench.cli.options import (
+    AllowedSources,
+    Assignments,
+    ComponentPaths,
+    Etcd,
+    Kubernetes,
+    KubernetesTree,
+    KubeVirt,
+    Kwok,
+    NodeCount,
+    Registry,
+    SourceTrees,
+    component_paths,
+    pairs,
+    sources,
+    version_settings,
+    versions,
+)
 from planebench.experiment import Experiment, ExperimentFolder, Factor, Level, PlannedTrial, plan
 from planebench.model import UsageError
 
-_TRIALS = 8
-"""Enough to show a difference of one figure among some hundred (docs/compare.md)."""
+TRIALS = 12
+"""So many pairs find a component that is slower by 20%, on a machine that drifts, too (docs/compare.md)."""
 _SEPARATOR = "|"
 _BUILT = "built"
 """Stands for planebench's own binary among a component's levels."""
@@ -52,7 +69,7 @@ def experiment(
     trials: Annotated[
         int | None,
         typer.Option(
-            "--trials", min=1, help="How many trials of each variant.", show_default=f"{_TRIALS}, or as planned"
+            "--trials", min=1, help="How many trials of each variant.", show_default=f"{TRIALS}, or as planned"
         ),
     ] = None,
     out: Annotated[
@@ -70,9 +87,17 @@ def experiment(
     settings: Assignments = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the order of the trials and of their loads.")] = 1,
     component: ComponentPaths = None,
+    kubernetes: Kubernetes = None,
+    etcd: Etcd = None,
+    kwok: Kwok = None,
+    kubevirt: KubeVirt = None,
+    source: AllowedSources = None,
+    registry: Registry = None,
+    component_source: SourceTrees = None,
+    kubernetes_source: KubernetesTree = None,
     margin: compare.Margin = "5%",
     sli: compare.Figures = None,
-    paired: compare.Paired = False,
+    paired: compare.Paired = None,
 ) -> None:
     """Compare variants by trials of planebench's own: interleaved, in random order, each on a fresh control plane.
 
@@ -81,10 +106,15 @@ def experiment(
     from planebench import run as runs  # half a second that other commands save
     from planebench.run.experiment import run_experiment
 
+    allowed = sources(source, registry, component_source, kubernetes_source)
+    chosen = version_settings(versions(kubernetes, etcd, kwok, kubevirt))
     if resume is not None:
         folder = _resumed(resume, trials, out=out, vary=vary, vary_component=vary_component)
     else:
-        folder = _planned(scenario_name, vary, vary_component, trials or _TRIALS, out, nodes, settings, seed)
+        wanted = scenario.load(scenario_name, pairs(settings, "--set") | chosen)
+        if nodes is not None:
+            wanted = scenario.with_nodes(wanted, nodes)
+        folder = _planned(wanted, vary, vary_component, trials or TRIALS, out, seed)
     errors.print(_announce(folder.experiment), highlight=False)
     with Display(errors) as display:
 
@@ -93,27 +123,24 @@ def experiment(
             display.status(f"trial {trial.number} of {total}, {trial.variant}: {what}")
 
         runs.run_interruptibly(
-            run_experiment(folder, display, components=component_paths(component), on_trial=on_trial)
+            run_experiment(
+                folder, display, components=component_paths(component), sources=allowed, on_trial=on_trial
+            )
         )
     compare.compare([folder.path], margin=margin, sli=sli, paired=paired)
     errors.print(f"experiment folder: {folder.path}", highlight=False, soft_wrap=True)
 
 
 def _planned(
-    scenario_name: str,
+    wanted: scenario.Scenario,
     vary: Sequence[str] | None,
     vary_component: Sequence[str] | None,
     trials: int,
     out: Path | None,
-    nodes: int | None,
-    settings: Sequence[str] | None,
     seed: int,
 ) -> ExperimentFolder:
     from planebench.run.experiment import check
 
-    wanted = scenario.load(scenario_name, pairs(settings, "--set"))
-    if nodes is not None:
-        wanted = scenario.with_nodes(wanted, nodes)
     factors = [*_fields(vary), *_components(vary_component)] or [_same()]
     planned = plan(id=secrets.token_hex(4), scenario=wanted.name, factors=factors, blocks=trials, seed=seed)
     check(planned, wanted)

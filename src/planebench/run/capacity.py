@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from planebench import nodes as simulated
-from planebench.binaries import Artifact
+from planebench.binaries import Artifact, Sources
 from planebench.capacity import CapacityFolder, Step, levels
 from planebench.capacity.search import show
 from planebench.cluster.local import LocalCluster, component_names
@@ -35,6 +35,8 @@ class SearchOptions:
 
     components: Mapping[str, Path] = field(default_factory=dict)
     """Component -> a binary of one's own."""
+    sources: Sources = field(default_factory=Sources)
+    """Where all others may come from."""
     on_step: Callable[[Step], None] = lambda _: None
     """Called with every step, once it is judged."""
 
@@ -60,7 +62,11 @@ async def search_capacity(
         return
     plane = load_plane(scenario.plane, scenario.settings)
     artifacts = await provide(
-        component_names(plane), options.components, listener, versions=versions(scenario, plane)
+        component_names(plane),
+        options.components,
+        listener,
+        versions=versions(scenario, plane),
+        sources=options.sources,
     )
     await _Search(scenario, folder, options, artifacts, listener).run()
 
@@ -99,7 +105,7 @@ class _Search:
         self._listener.status(f"step {number}: {show(self._plan.of, level)}, {scenario.workload.count:,} objects")
         on = None if self._plan.fresh else await self._control_plane(scenario)
         out = self._folder.start()
-        options = RunOptions(components=self._options.components)
+        options = RunOptions(components=self._options.components, sources=self._options.sources)
         found = await run(scenario, out, options, self._listener, on=on)
         if found.leftovers():
             # What is left of one step must not be load of the next.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from planebench import scenario as scenarios
@@ -25,12 +26,14 @@ async def run_experiment(
     listener: Listener,
     *,
     components: Mapping[str, Path] | None = None,
+    sources: Sources | None = None,
     on_trial: OnTrial = lambda *_: None,
 ) -> None:
     """Run all trials that have no outcome yet; every one has a fresh etcd and processes of its own.
 
     A trial that breaks is an outcome and does not end the experiment; one that is interrupted has none and is run
-    again by the next call. ``components`` are binaries of one's own for all trials.
+    again by the next call. ``components`` are binaries of one's own for all trials, ``sources`` tells where all
+    others may come from.
 
     Raises:
         UsageError: a level does not fit the scenario, told before the first trial starts.
@@ -44,8 +47,11 @@ async def run_experiment(
         own = {name: Path(path) for name, path in variant.components.items()}
         trees = {name: path for name, path in own.items() if path.is_dir()}
         binaries = {name: path for name, path in own.items() if name not in trees}
+        allowed = sources or Sources()
         options = RunOptions(
-            seed=trial.seed, components={**(components or {}), **binaries}, sources=Sources(trees=trees)
+            seed=trial.seed,
+            components={**(components or {}), **binaries},
+            sources=replace(allowed, trees={**allowed.trees, **trees}),
         )
         try:
             await run(wanted, place, options, listener)
