@@ -3,10 +3,10 @@
     python bench/compare.py trials [--comparisons 400] [--trials 6 8 10]
     python bench/compare.py intervals [--comparisons 2000]
 
-``trials`` draws pairs of groups from recorded trials (tests/unit/recorded_trials.py) and prints, by trials on
-each side, how often any figure is said to differ where none does, how often each figure that is 20% larger is
-found, and how often intervals hold the true ratio. ``intervals`` does the last for known distributions and two
-kinds of bootstrap. The figures in docs/compare.md are from here.
+``trials`` deals comparisons from recorded trials (tests/unit/recorded_trials.py) and prints, by trials on each
+side, how often any figure is said to differ where none does, how often each figure that is 20% larger is found,
+and how often intervals hold the true ratio. ``intervals`` does the last for known distributions and two kinds of
+bootstrap. The figures in docs/compare.md are from here.
 """
 
 from __future__ import annotations
@@ -50,8 +50,10 @@ def main() -> None:
     if options.what == "intervals":
         _intervals(options.comparisons, options.trials, options.seed)
         return
-    source, settings = recorded(), Settings(margin=options.margin, resamples=499)
-    print(f"{len(source.logs)} recorded trials, {len(source.names)} figures, {options.comparisons} comparisons")
+    source, settings = recorded(), Settings(margin=options.margin, paired=None, resamples=499)
+    print(
+        f"{len(source.values)} recorded trials, {len(source.figures)} figures, {options.comparisons} comparisons"
+    )
     for count in options.trials:
         print(f"\n{count} trials on each side")
         _the_same(source, count, settings, options.comparisons, options.seed)
@@ -64,7 +66,7 @@ def main() -> None:
 def _the_same(source: Recorded, count: int, settings: Settings, comparisons: int, seed: int) -> None:
     chance = np.random.default_rng((seed, count))
     shown = found = 0
-    held = np.zeros(len(source.names))
+    held = np.zeros(len(source.figures))
     for _ in range(comparisons):
         one = _compared(source, chance, count, settings, {})
         shown += any(figure.word.shown for figure in one.figures)
@@ -82,7 +84,7 @@ def _the_same(source: Recorded, count: int, settings: Settings, comparisons: int
 
 def _larger(source: Recorded, count: int, settings: Settings, comparisons: int, seed: int) -> None:
     """One figure at a time, among all others that stay as they are."""
-    for name in source.names:
+    for name in source.figures:
         chance = np.random.default_rng((seed, count))
         found = alone = 0
         for _ in range(comparisons):
@@ -100,7 +102,7 @@ def _larger(source: Recorded, count: int, settings: Settings, comparisons: int, 
 def _compared(
     source: Recorded, chance: np.random.Generator, count: int, settings: Settings, larger: Mapping[str, float]
 ) -> Comparison:
-    before, after = source.draw(chance, count), source.draw(chance, count, larger)
+    before, after = source.deal(chance, count, larger)
     return compare(before, [after], settings).comparisons[0]
 
 

@@ -44,6 +44,7 @@ MOST_GROWTH_S: Final = 0.01
 """Of the simulator's own part during a run: as much as it takes when it has nothing else to do."""
 MOST_MEMORY_PRESSURE: Final = 0.01
 SIMULATOR: Final = "simulator.kept_up"
+OUTSIDE: Final = "machine.outside"
 MISSED: Final = "missed SLOs"
 """What a disturbance from outside makes doubtful, see :func:`judge`."""
 
@@ -390,7 +391,7 @@ def check_outside(shares: Mapping[str, tuple[float, float]]) -> Finding | None:
     stage, (worst, steal) = max(shares.items(), key=lambda item: item[1][0])
     by_host = f", {steal * 100:.0f}% the host of this virtual machine" if steal >= 0.005 else ""
     return Finding(
-        name="machine.outside",
+        name=OUTSIDE,
         title="the machine was left to the run",
         value=f"others took {worst * 100:.0f}% of its CPU in the worst five seconds ({stage}){by_host}",
         bound=f"at most {MOST_OUTSIDE * 100:.0f}%",

@@ -6,12 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_trials import CPU, REACHED, SETUP, SPREAD, STARTUP, THROUGHPUT, group
 
-from planebench.compare import Group
+from planebench.compare import Group, statistics
 from planebench.compare.comparison import Settings, compare
 from planebench.compare.document import Comparison, Comparisons, FigureComparison, Word
 from planebench.compare.figures import Figure, select
@@ -277,6 +278,30 @@ def test_pairs_see_through_what_both_share() -> None:
 def test_five_pairs_are_too_few() -> None:
     assert one(STARTUP, BASE[:5], times(2, BASE[:5]), PAIRED).word is Word.TOO_FEW
     assert one(STARTUP, BASE, times(2), PAIRED).word is Word.SLOWER
+
+
+def test_pairs_are_taken_by_themselves_where_there_are_enough() -> None:
+    """Of one figure: eight, with which two contrary ones would still leave p at 0.039."""
+    chosen = Settings(paired=None, resamples=199)
+    values = [1.0 + number / 10 for number in range(8)]
+    for count, paired in ((7, False), (8, True)):
+        sides = group("a", {STARTUP: values[:count]}), group("b", {STARTUP: times(1.2, values[:count])})
+        assert compare(sides[0], [sides[1]], chosen).paired is paired
+        assert compare(sides[0], [sides[1]], replace(chosen, paired=True)).paired
+    more = {STARTUP: values, CPU: values}
+    candidates = [group(name, {figure: times(1.2, values) for figure in more}) for name in ("b", "c")]
+    assert not compare(group("a", more), candidates, chosen).paired, "four figures differ: it takes ten"
+
+
+@pytest.mark.parametrize(
+    ("pairs", "figures", "enough"), [(8, 1, True), (8, 2, False), (12, 20, True), (11, 20, False)]
+)
+def test_enough_pairs_are_those_that_bear_two_contrary_ones(pairs: int, figures: int, enough: bool) -> None:
+    assert statistics.enough_pairs(pairs, figures, 0.05) is enough
+    differences = np.arange(1.0, pairs + 1)[:, None]
+    differences[:2] *= -1
+    p = statistics.p_values(np.zeros_like(differences), differences, paired=True, seed=0).item()
+    assert (p * figures <= 0.05) is enough
 
 
 def test_trials_without_a_partner_are_left_out() -> None:

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import rich_run
 from trial_folders import write_trial, write_trials
@@ -22,10 +23,11 @@ from planebench.compare import (
     read_group,
     run_folders,
 )
-from planebench.compare.figures import MORE_IS_BETTER, NEITHER_IS_BETTER, Figure, of_result
+from planebench.compare.figures import MORE_IS_BETTER, NEITHER_IS_BETTER, Figure, of_own_metrics, of_result
 from planebench.compare.setup import Setup, differences, of_run
 from planebench.model import ExitCode, UsageError
 from planebench.results import RunFolder
+from planebench.results.tables import SCHEMAS
 from planebench.slis.catalog import CATALOG
 
 MACHINE = {
@@ -62,7 +64,7 @@ def test_figures_are_the_result_s(tmp_path: Path) -> None:
     assert found["scheduling.distribution_jain"].better == "more"
     (component,) = result.components
     cost = found["cost.kube-apiserver.cpu"]
-    assert (cost.value, cost.kind, cost.unit, cost.title) == (component.cpu_s, "cost", "s", "kube-apiserver CPU")
+    assert (cost.value, cost.kind, cost.unit, cost.title) == (component.cpu_s, "cost", "s", "API server CPU")
     assert found["cost.kube-apiserver.memory"].value == component.peak_rss_bytes
 
 
@@ -237,6 +239,56 @@ def test_runs_that_are_no_trials_are_left_out_and_told(tmp_path: Path, fault: An
         read_group(trials / "001")
     assert raised.value.exit_code is ExitCode.INCONCLUSIVE
     assert "\n" not in str(raised.value)
+
+
+def disturbed(path: Path, cores: float) -> Path:
+    """A trial on a machine of two cores, of which others take so many."""
+    rows = [
+        {"t_ns": second * 10**9, "capacity_s": 2.0 * second, "busy_s": cores * second, "steal_s": 0.0}
+        for second in range(120)
+    ]
+    frame = pl.DataFrame(rows)
+    machine = path / "raw" / "machine.parquet"
+    others = [column for column in SCHEMAS["machine"] if column not in frame.columns]
+    frame.with_columns(pl.lit(0).alias(name) for name in others).select(
+        pl.col(name).cast(kind) for name, kind in SCHEMAS["machine"].items()
+    ).write_parquet(machine)
+    return path
+
+
+def test_trials_that_others_disturbed_are_left_out(tmp_path: Path) -> None:
+    """They would spare one side and hit the other; SLOs that are met in spite of them are met all the same."""
+    trials = write_trials(tmp_path / "a", 3)
+    disturbed(trials / "000", cores=0.1)
+    disturbed(trials / "001", cores=0.9)
+    assert slis.evaluate(trials / "001").verdict == "PASS"
+    found = read_group(trials)
+    assert [trial.name for trial in found.trials] == ["000", "002"]
+    (left_out,) = found.left_out
+    assert left_out.kind == "void"
+    assert "001: not so: the machine was left to the run (others took 40% of its CPU" in left_out.reason
+    assert left_out.reason.endswith("--doubtful takes it anyway")
+    assert len(read_group(trials, doubtful=True).trials) == 3
+
+
+def test_components_own_metrics_are_read_where_they_are_asked_for(tmp_path: Path) -> None:
+    path = rich_run.write(tmp_path / "run", 20)
+    with_all, without = read_group(path).trials[0], read_group(path, own_metrics=False).trials[0]
+    own = {name for name in with_all.figures if name.startswith("component.")}
+    assert own
+    assert {*without.figures} == {*with_all.figures} - own
+    assert [figure.value for name, figure in without.figures.items() if name.startswith("cost.")] == [
+        figure.value for name, figure in with_all.figures.items() if name.startswith("cost.")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wanted"),
+    [("component.etcd.*", True), ("comp*", True), ("*.etcd.*", True), ("[a-z]*", True), ("cost.*", False)],
+)
+def test_which_patterns_ask_for_components_own_metrics(pattern: str, wanted: bool) -> None:
+    assert of_own_metrics(["creation.startup", pattern]) is wanted
+    assert not of_own_metrics([])
 
 
 def test_doubtful_runs_are_used_when_asked(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 from rich.console import Console
@@ -21,6 +21,7 @@ from planebench.compare import (
     read_group,
     run_folders,
 )
+from planebench.compare.figures import of_own_metrics
 from planebench.experiment import ExperimentFolder, is_experiment
 from planebench.model import ExitCode, Judgement, UsageError
 from planebench.results.folder import write_text
@@ -58,13 +59,22 @@ Noise = Annotated[
     ),
 ]
 Paired = Annotated[
-    bool, typer.Option("--paired", help="Trials are pairs: the n-th of one side ran beside the n-th of the other.")
+    bool | None,
+    typer.Option(
+        "--paired/--unpaired",
+        help="Trials are pairs: the n-th of one side ran beside the n-th of the other. Default: an experiment's "
+        "are where there are enough of them; others are not.",
+        show_default=False,
+    ),
 ]
 Anyway = Annotated[
     bool, typer.Option("--anyway", help="Compare although scenarios, settings or machines are not the same.")
 ]
 Doubtful = Annotated[
-    bool, typer.Option("--doubtful", help="Use runs, too, in which a check of the measurement did not hold.")
+    bool,
+    typer.Option(
+        "--doubtful", help="Use runs, too, that others on the machine disturbed, or whose measurement is in doubt."
+    ),
 ]
 Form = Annotated[Format, typer.Option("--format", help="text, json or markdown (for a pull request).")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write to a file instead.")]
@@ -82,7 +92,7 @@ def compare(
     margin: Margin = "5%",
     sli: Figures = None,
     noise: Noise = None,
-    paired: Paired = False,
+    paired: Paired = None,
     anyway: Anyway = False,
     doubtful: Doubtful = False,
     form: Form = Format.TEXT,
@@ -91,12 +101,13 @@ def compare(
     """Tell what differs between runs: faster, slower, no difference shown, or too few trials to tell."""
     from planebench.compare.comparison import compare as compare_groups  # scipy: half a second
 
-    settings = _settings(margin, sli, paired)
     experiment = len(runs) == 1 and is_experiment(runs[0])
-    groups = _variants(runs[0], doubtful) if experiment else [read_group(path, doubtful=doubtful) for path in runs]
+    settings = _settings(margin, sli, paired if experiment else bool(paired))
+    reading = _Reading(doubtful=doubtful, own_metrics=of_own_metrics(settings.figures))
+    groups = _variants(runs[0], reading) if experiment else [read_group(path, **reading) for path in runs]
     if len(groups) < 2:
         raise UsageError("compare takes a baseline and at least one candidate, or an experiment")
-    known = read_group(noise, doubtful=doubtful) if noise else None
+    known = read_group(noise, **reading) if noise else None
     # An experiment may vary the load, too: it says so itself.
     _check(groups, known, anyway=anyway, same_load=not experiment)
     _write(compare_groups(groups[0], groups[1:], settings, noise=known), None, form, out)
@@ -113,7 +124,7 @@ def gate(
     margin: Margin = "5%",
     sli: Figures = None,
     noise: Noise = None,
-    paired: Paired = False,
+    paired: Paired = None,
     anyway: Anyway = False,
     doubtful: Doubtful = False,
     form: Form = Format.TEXT,
@@ -126,11 +137,12 @@ def gate(
     from planebench.compare.comparison import compare as compare_groups
     from planebench.compare.gate import judge
 
-    settings = _settings(margin, sli, paired)
-    before = read_group(baseline, doubtful=doubtful)
+    settings = _settings(margin, sli, bool(paired))
+    reading = _Reading(doubtful=doubtful, own_metrics=of_own_metrics(settings.figures))
+    before = read_group(baseline, **reading)
     folders = [folder for path in runs for folder in run_folders(path)]
-    after = group(_named(runs), enumerate(folders), doubtful=doubtful)
-    known = read_group(noise, doubtful=doubtful) if noise else None
+    after = group(_named(runs), enumerate(folders), **reading)
+    known = read_group(noise, **reading) if noise else None
     _check([before, after], known, anyway=anyway, same_load=True)
     found = compare_groups(before, [after], settings, noise=known)
     judged = judge(found, any_machine=anyway)
@@ -148,14 +160,21 @@ _EXIT = {
 # --- reading -------------------------------------------------------------------------------------------------
 
 
-def _variants(path: Path, doubtful: bool) -> list[Group]:
+class _Reading(TypedDict):
+    """How trials are read, see :func:`planebench.compare.read_group`."""
+
+    doubtful: bool
+    own_metrics: bool
+
+
+def _variants(path: Path, reading: _Reading) -> list[Group]:
     folder = ExperimentFolder.open(path)
     found = []
     for variant in folder.experiment.variants:
         trials = folder.finished(variant)
         if not trials:
             raise UsageError(f"{path}: variant {variant.name} has no trial yet")
-        found.append(group(variant.name, trials, doubtful=doubtful))
+        found.append(group(variant.name, trials, **reading))
     return found
 
 
@@ -163,7 +182,7 @@ def _named(paths: list[Path]) -> str:
     return str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
 
 
-def _settings(margin: str, patterns: list[str] | None, paired: bool) -> Settings:
+def _settings(margin: str, patterns: list[str] | None, paired: bool | None) -> Settings:
     from planebench.compare.comparison import Settings
 
     try:

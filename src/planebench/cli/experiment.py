@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from planebench import scenario
+from planebench.binaries import Sources
 from planebench.cli import compare
 from planebench.cli.console import errors
 from planebench.cli.display import Display
@@ -114,7 +115,7 @@ def experiment(
         wanted = scenario.load(scenario_name, pairs(settings, "--set") | chosen)
         if nodes is not None:
             wanted = scenario.with_nodes(wanted, nodes)
-        folder = _planned(wanted, vary, vary_component, trials or TRIALS, out, seed)
+        folder = _planned(wanted, vary, vary_component, trials or TRIALS, out, seed, allowed)
     errors.print(_announce(folder.experiment), highlight=False)
     with Display(errors) as display:
 
@@ -138,12 +139,13 @@ def _planned(
     trials: int,
     out: Path | None,
     seed: int,
+    allowed: Sources,
 ) -> ExperimentFolder:
     from planebench.run.experiment import check
 
     factors = [*_fields(vary), *_components(vary_component)] or [_same()]
     planned = plan(id=secrets.token_hex(4), scenario=wanted.name, factors=factors, blocks=trials, seed=seed)
-    check(planned, wanted)
+    check(planned, wanted, allowed)
     return ExperimentFolder.create(out or _default_folder(wanted.name), planned, wanted)
 
 

@@ -36,6 +36,7 @@ from planebench.model import UsageError
 from planebench.verdict import NEGLIGIBLE_S, NEGLIGIBLE_SHARE
 
 _MOST_NAMED: Final = 8
+_MOST_SEEDS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,9 @@ class Settings:
     """Differences of less than this share do not matter."""
     alpha: float = 0.05
     """The chance of finding any difference at all where there is none."""
-    paired: bool = False
-    """The n-th trial of one side goes with the n-th of the other."""
+    paired: bool | None = False
+    """Trials of the same block are a pair; None: they are where there are enough pairs, see
+    :func:`planebench.compare.statistics.enough_pairs`."""
     figures: tuple[str, ...] = ()
     """Patterns, see :func:`planebench.compare.figures.select`; empty: what is compared by default."""
     resamples: int = 9_999
@@ -73,6 +75,8 @@ def compare(
     """
     settings = settings or Settings()
     names = _chosen([baseline, *candidates], settings.figures)
+    if settings.paired is None:
+        settings = replace(settings, paired=_enough_pairs(baseline, candidates, names, settings.alpha))
     floors = _floors(noise, names, settings.seed)
     drafts = [_Draft.of(baseline, candidate, names, settings) for candidate in candidates]
     # One family: p is adjusted over all figures of all candidates.
@@ -83,7 +87,7 @@ def compare(
         planebench_version=__version__,
         scenario=first.load.get("name", ""),
         plane=first.load.get("plane", ""),
-        paired=settings.paired,
+        paired=bool(settings.paired),
         alpha=settings.alpha,
         margin=settings.margin,
         confidence=statistics.CONFIDENCE,
@@ -161,13 +165,10 @@ class _Draft:
         low = high = np.full(len(names), math.nan)
         p = np.ones(len(names))
         if names and _enough(baseline, candidate, settings):
-            low, high = statistics.interval(
-                a, b, paired=settings.paired, resamples=settings.resamples, seed=settings.seed
-            )
-            p = statistics.p_values(a, b, paired=settings.paired, seed=settings.seed)
-        differs = np.array(
-            [len({trial.figures[name].value for trial in both}) > 1 for name in names], dtype=np.bool_
-        )
+            paired = bool(settings.paired)
+            low, high = statistics.interval(a, b, paired=paired, resamples=settings.resamples, seed=settings.seed)
+            p = statistics.p_values(a, b, paired=paired, seed=settings.seed)
+        differs = np.array([_differs(both, name) for name in names], dtype=np.bool_)
         return cls(
             baseline=baseline,
             candidate=candidate,
@@ -185,11 +186,11 @@ class _Draft:
     @property
     def least_p(self) -> float:
         return statistics.least_p(
-            len(self.baseline.trials), len(self.candidate.trials), paired=self.settings.paired
+            len(self.baseline.trials), len(self.candidate.trials), paired=bool(self.settings.paired)
         )
 
     def finished(self, adjusted: Sequence[float | None], family: int, floors: Mapping[str, float]) -> Comparison:
-        paired, alpha = self.settings.paired, self.settings.alpha
+        paired, alpha = bool(self.settings.paired), self.settings.alpha
         family = max(family, 1)
         before, after = self.baseline.trials[0].setup, self.candidate.trials[0].setup
         return Comparison(
@@ -276,8 +277,26 @@ _WORDS: Final = {
 
 def _enough(baseline: Group, candidate: Group, settings: Settings) -> bool:
     n_a, n_b = len(baseline.trials), len(candidate.trials)
-    least = statistics.least_p(n_a, n_b, paired=settings.paired)
+    least = statistics.least_p(n_a, n_b, paired=bool(settings.paired))
     return min(n_a, n_b) >= statistics.LEAST_TRIALS and least <= settings.alpha
+
+
+def _enough_pairs(baseline: Group, candidates: Sequence[Group], names: Sequence[str], alpha: float) -> bool:
+    pairs = min(
+        len({trial.block for trial in baseline.trials} & {trial.block for trial in candidate.trials})
+        for candidate in candidates
+    )
+    family = sum(
+        _differs((*baseline.trials, *candidate.trials), name)
+        for candidate in candidates
+        for name in names
+        if not _why_not_both(baseline, candidate, name)
+    )
+    return statistics.enough_pairs(pairs, max(family, 1), alpha)
+
+
+def _differs(trials: Sequence[Trial], name: str) -> bool:
+    return len({trial.figures[name].value for trial in trials}) > 1
 
 
 def _pairs(baseline: Group, candidate: Group) -> tuple[Group, Group, int]:
@@ -346,7 +365,7 @@ def _ratio(logarithm: float) -> float | None:
 
 def _listed(numbers: Sequence[int]) -> str:
     distinct = sorted(set(numbers))
-    return ", ".join(map(str, distinct[:_MOST_NAMED])) + (", ..." if len(distinct) > _MOST_NAMED else "")
+    return ", ".join(map(str, distinct[:_MOST_SEEDS])) + (", ..." if len(distinct) > _MOST_SEEDS else "")
 
 
 def _notes_of(found: Sequence[Difference]) -> tuple[DifferenceNote, ...]:

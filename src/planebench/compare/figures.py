@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -15,6 +16,7 @@ from planebench.slis import catalog
 Kind = Literal["duration", "cost", "other"]
 
 PERCENTILES: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "max": 100.0}
+_OWN: Final = "component."
 _USUAL: Final = ("p50", "p99")
 """The percentiles that a pattern without any selects."""
 _MEDIAN: Final = ("p50",)
@@ -72,6 +74,14 @@ def select(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
     Patterns are those of a shell (``creation.*``, ``cost.*.cpu``). One without a percentile selects p50 and p99.
     """
     return [name for name in names if any(_matches(name, pattern) for pattern in patterns)]
+
+
+def of_own_metrics(patterns: Sequence[str]) -> bool:
+    """Whether one of the patterns may select what components say of themselves."""
+    return any(
+        _OWN.startswith(literal := re.split(r"[*?[]", pattern)[0]) or literal.startswith(_OWN)
+        for pattern in patterns
+    )
 
 
 def _matches(name: str, pattern: str) -> bool:
@@ -154,7 +164,7 @@ def _of_components(result: Result) -> Iterator[tuple[str, Figure]]:
             yield (
                 f"cost.{component.name}.{name}",
                 Figure(
-                    title=f"{component.name} {title}",
+                    title=f"{component.title} {title}",
                     kind="cost",
                     unit=unit,
                     value=math.nan if value is None else value,
@@ -169,7 +179,7 @@ def _of_components(result: Result) -> Iterator[tuple[str, Figure]]:
             yield (
                 f"component.{component.name}.{row.sli}",
                 Figure(
-                    title=f"{component.name}: {row.title}, mean",
+                    title=f"{component.title}: {row.title}, mean",
                     kind="duration",
                     unit="s",
                     value=row.value,

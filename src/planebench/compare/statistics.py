@@ -26,6 +26,8 @@ zero, and far outside of any logarithm of a float (at most 745 away from zero)."
 _BEYOND: Final = 700.0
 """Logarithms farther away are no ratio of two finite values."""
 _PERMUTATIONS: Final = 9_999
+_SIGNS_UP_TO_3: Final = 5
+"""Ranks that are contrary: none, the 1st, the 2nd, the 3rd, the 1st and the 2nd."""
 
 _Method = Literal["exact"] | stats.PermutationMethod
 
@@ -139,6 +141,14 @@ def trials_needed(figures: int, alpha: float, *, paired: bool) -> int:
     while least_p(n, n, paired=paired) * figures > alpha:
         n += 1
     return n
+
+
+def enough_pairs(pairs: int, figures: int, alpha: float) -> bool:
+    """Whether pairs are the better choice where there are any: they see through what drifts, but their smallest p
+    is larger. They are where a difference of one figure among so many is still shown although the two smallest of
+    its differences point the other way: rank sums of up to 3 come of 5 of the 2^n signs that are equally likely.
+    """
+    return pairs >= LEAST_TRIALS and 2 * _SIGNS_UP_TO_3 / 2**pairs * figures <= alpha
 
 
 def holm(p: ArrayLike) -> Logs:

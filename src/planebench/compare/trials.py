@@ -13,6 +13,8 @@ from planebench.compare.figures import Figure
 from planebench.compare.setup import Setup, differences, of_run
 from planebench.model import ExitCode, PlanebenchError, UsageError
 from planebench.results import Result, RunFolder
+from planebench.results.document import Finding
+from planebench.verdict import OUTSIDE
 
 _RECORD: Final = "run.json"
 _TABLES: Final = ("requests", "objects", "milestones", "gaps")
@@ -48,7 +50,7 @@ class LeftOut:
     reason: str
     kind: Literal["unreadable", "broken", "void"]
     """``broken``: the run did not come to its end, which may be the control plane's doing; ``void``: a check of
-    the measurement did not hold."""
+    the measurement did not hold, or others were on the machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,25 +78,28 @@ def run_folders(path: Path) -> list[Path]:
     return found
 
 
-def read_group(path: Path, *, doubtful: bool = False) -> Group:
+def read_group(path: Path, *, doubtful: bool = False, own_metrics: bool = True) -> Group:
     """The trials in a folder, see :func:`run_folders`; the n-th run is of block n.
 
     Args:
-        doubtful: use runs, too, whose measurement is doubtful as a whole.
+        doubtful: use runs, too, whose measurement is doubtful as a whole, or that others disturbed.
+        own_metrics: with the figures of components' own metrics (``component.*``), which take most of the time.
 
     Raises:
         UsageError: there is no run, or the runs are not of one variant.
         NothingToCompareError: none of the runs can be used.
     """
-    return group(str(path), enumerate(run_folders(path)), doubtful=doubtful)
+    return group(str(path), enumerate(run_folders(path)), doubtful=doubtful, own_metrics=own_metrics)
 
 
-def group(name: str, folders: Iterable[tuple[int, Path]], *, doubtful: bool = False) -> Group:
-    """The trials in run folders, given with their blocks. Raises as :func:`read_group` does."""
+def group(
+    name: str, folders: Iterable[tuple[int, Path]], *, doubtful: bool = False, own_metrics: bool = True
+) -> Group:
+    """The trials in run folders, given with their blocks. Options and errors are those of :func:`read_group`."""
     trials: list[Trial] = []
     left_out: list[LeftOut] = []
     for block, path in folders:
-        found = _read(path, block, doubtful=doubtful)
+        found = _read(path, block, doubtful=doubtful, own_metrics=own_metrics)
         if isinstance(found, Trial):
             trials.append(found)
         else:
@@ -157,17 +162,17 @@ def check_same_load(baseline: Group, candidate: Group) -> None:
         )
 
 
-def _read(path: Path, block: int, *, doubtful: bool) -> Trial | LeftOut:
+def _read(path: Path, block: int, *, doubtful: bool, own_metrics: bool) -> Trial | LeftOut:
     try:
         folder = RunFolder.open(path)
-        result = _result(folder)
+        result = _result(folder, own_metrics)
         setup = of_run(folder.scenario(), result)
     except PlanebenchError as error:
         return LeftOut(path.name, str(error), "unreadable")
     if result.status != "completed":
         why = f": {result.error}" if result.error else ""
         return LeftOut(path.name, f"{path}: the run did not come to its end ({result.status}){why}", "broken")
-    void = next((found for found in result.validity if not found.ok and found.affects == "run"), None)
+    void = next((found for found in result.validity if not found.ok and _voids(found)), None)
     if void and not doubtful:
         return LeftOut(
             path.name, f"{path}: not so: {void.title} ({void.value}); --doubtful takes it anyway", "void"
@@ -183,11 +188,17 @@ def _read(path: Path, block: int, *, doubtful: bool) -> Trial | LeftOut:
     )
 
 
-def _result(folder: RunFolder) -> Result:
+def _voids(found: Finding) -> bool:
+    """What makes the whole measurement doubtful; and others on the machine, who spare one side and hit the other.
+    Leaving such trials out favours neither: what others took is counted apart from the run's own."""
+    return found.affects == "run" or found.name == OUTSIDE
+
+
+def _result(folder: RunFolder, own_metrics: bool) -> Result:
     """The analysis made anew from raw data; a folder that was stripped of them has ``result.json``."""
     if not (folder.raw / "requests.parquet").exists() and not (folder.raw / "engine").exists():
         return folder.result()
-    result = slis.evaluate(folder.path)
+    result = slis.evaluate(folder.path, own_metrics=own_metrics)
     if result.status == "completed":
         for table in _TABLES:
             if not (path := folder.raw / f"{table}.parquet").exists():

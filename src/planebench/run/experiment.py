@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from planebench import binaries, slis
 from planebench import scenario as scenarios
-from planebench import slis
 from planebench.binaries.sources import Sources
-from planebench.experiment import Experiment, ExperimentFolder, PlannedTrial
+from planebench.cluster.local import component_names
+from planebench.experiment import Experiment, ExperimentFolder, PlannedTrial, Variant
 from planebench.model import ExitCode, PlanebenchError, UsageError
+from planebench.planes import load_plane
 from planebench.results import RunFolder
 from planebench.run.listener import Listener
+from planebench.run.provision import provide, versions
 from planebench.run.trial import RunOptions, run
 from planebench.scenario import Scenario
 
@@ -37,24 +40,29 @@ async def run_experiment(
 
     Raises:
         UsageError: a level does not fit the scenario, told before the first trial starts.
+        ComponentError: a variant's component cannot be had, told before the first trial starts.
     """
-    check(folder.experiment, folder.scenario())
+    check(folder.experiment, folder.scenario(), sources)
+    left = {trial.variant for trial in folder.experiment.trials if trial.state in ("planned", "running")}
+    variants = {
+        variant.name: _Setting.of(
+            scenarios.load(folder.path / "scenario.yaml", variant.overrides),
+            variant,
+            components or {},
+            sources or Sources(),
+        )
+        for variant in folder.experiment.variants
+        if variant.name in left
+    }
+    for setting in variants.values():
+        await setting.provide(listener)
     while (trial := folder.experiment.next) is not None:
-        variant = folder.experiment.variant(trial.variant)
-        wanted = scenarios.load(folder.path / "scenario.yaml", variant.overrides)
+        setting = variants[trial.variant]
         place = folder.start(trial)
         on_trial(trial, "started")
-        own = {name: Path(path) for name, path in variant.components.items()}
-        trees = {name: path for name, path in own.items() if path.is_dir()}
-        binaries = {name: path for name, path in own.items() if name not in trees}
-        allowed = sources or Sources()
-        options = RunOptions(
-            seed=trial.seed,
-            components={**(components or {}), **binaries},
-            sources=replace(allowed, trees={**allowed.trees, **trees}),
-        )
+        options = RunOptions(seed=trial.seed, components=setting.paths, sources=setting.sources)
         try:
-            await run(wanted, place, options, listener)
+            await run(setting.scenario, place, options, listener)
         except PlanebenchError as error:
             if error.exit_code in (ExitCode.USAGE, ExitCode.INTERRUPTED):
                 raise
@@ -67,14 +75,59 @@ async def run_experiment(
             on_trial(trial, "completed")
 
 
-def check(experiment: Experiment, scenario: Scenario) -> None:
-    """Raises UsageError where a variant does not fit the scenario, or a binary or source tree is missing."""
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """What all trials of a variant are run with."""
+
+    scenario: Scenario
+    paths: Mapping[str, Path]
+    """Component -> binary."""
+    sources: Sources
+
+    @classmethod
+    def of(
+        cls, scenario: Scenario, variant: Variant, components: Mapping[str, Path], sources: Sources
+    ) -> _Setting:
+        own = {name: Path(path) for name, path in variant.components.items()}
+        trees = {name: path for name, path in own.items() if path.is_dir()}
+        return cls(
+            scenario=scenario,
+            paths={**components, **{name: path for name, path in own.items() if name not in trees}},
+            sources=replace(sources, trees={**sources.trees, **trees}),
+        )
+
+    async def provide(self, listener: Listener) -> None:
+        """Build or pull what is missing, ahead of all trials: what does not build is told at once, and no trial
+        has to run on a machine that is still hot from a build."""
+        plane = load_plane(self.scenario.plane, self.scenario.settings)
+        await provide(
+            component_names(plane),
+            self.paths,
+            listener,
+            versions=versions(self.scenario, plane),
+            sources=self.sources,
+        )
+
+
+def check(experiment: Experiment, scenario: Scenario, sources: Sources | None = None) -> None:
+    """Whether all variants can be run, as far as that can be told without a build.
+
+    Raises:
+        UsageError: a variant does not fit the scenario, or a component, binary or source tree is none.
+    """
     text = scenarios.dump(scenario)
+    known = [spec.name for spec in binaries.catalog()]
     for variant in experiment.variants:
-        scenarios.parse(text, name=scenario.name, overrides=variant.overrides)
+        wanted = scenarios.parse(text, name=scenario.name, overrides=variant.overrides)
         for name, path in variant.components.items():
             if not Path(path).exists():
                 raise UsageError(f"--vary-component {name}: {path}: no such file or source tree")
+            if not Path(path).is_dir() and name not in known:
+                raise UsageError(f"--vary-component {name}: there is no such component; known: {', '.join(known)}")
+        if trees := _Setting.of(wanted, variant, {}, sources or Sources()).sources.trees:
+            plane = load_plane(wanted.plane, wanted.settings)
+            allowed = replace(sources or Sources(), trees=trees)
+            binaries.cached(component_names(plane), versions=versions(wanted, plane), sources=allowed)
 
 
 def _evaluate(place: Path) -> None:

@@ -34,12 +34,25 @@ _ROLES: Final = tuple(Role)
 OTHER: Final = "other"
 
 
-def components(seen: Observations, scrapes: Scrapes, indicators: Sequence[Indicator]) -> tuple[Component, ...]:
-    """All components: subjects first, then the simulator and the harness."""
+def components(
+    seen: Observations, scrapes: Scrapes, indicators: Sequence[Indicator], *, own_metrics: bool = True
+) -> tuple[Component, ...]:
+    """All components: subjects first, then the simulator and the harness; ``own_metrics``: with what they say of
+    themselves."""
     processes = _processes(seen, scrapes)
     bounded = limits(seen)
+    names = {name: found for name, (_, found) in processes.items()}
     found = [
-        _component(seen, scrapes, name, processes, indicators, tuple(bounded.get(name, ()))) for name in processes
+        _component(
+            seen,
+            name,
+            *processes[name],
+            _own_figures(seen, scrapes, name, names) if own_metrics else _Own(),
+            indicators,
+            tuple(bounded.get(name, ())),
+            restarted=any(process in scrapes.restarted for process in names[name]),
+        )
+        for name in processes
     ]
     return tuple(sorted(found, key=lambda item: (_ROLES.index(item.role), _place(item.name), item.name)))
 
@@ -65,15 +78,16 @@ def _processes(seen: Observations, scrapes: Scrapes) -> dict[str, tuple[Role, tu
 
 def _component(
     seen: Observations,
-    scrapes: Scrapes,
     name: str,
-    all_processes: Mapping[str, tuple[Role, tuple[str, ...]]],
+    role: Role,
+    processes: tuple[str, ...],
+    own: _Own,
     indicators: Sequence[Indicator],
     bounded: tuple[Limit, ...],
+    *,
+    restarted: bool,
 ) -> Component:
-    role, processes = all_processes[name]
     samples = seen.samples.filter(pl.col("component") == name)
-    own = _own_figures(seen, scrapes, name, {key: found for key, (_, found) in all_processes.items()})
     requests, errors = own.requests, own.errors
     if role is Role.HARNESS:
         latency = lateness_row(seen)
@@ -101,7 +115,7 @@ def _component(
         over_time=tuple(own.over_time),
         limits=bounded,
         absent=tuple(own.absent),
-        restarted=any(process in scrapes.restarted for process in processes),
+        restarted=restarted,
     )
 
 

@@ -61,7 +61,7 @@ _RESPONSES = {
 """The requests that a stage's lateness is held against."""
 
 
-def evaluate_folder(path: Path) -> Result:
+def evaluate_folder(path: Path, *, own_metrics: bool = True) -> Result:
     """See :func:`planebench.slis.evaluate`."""
     folder = RunFolder.open(path)
     seen = Observations(folder)
@@ -76,7 +76,7 @@ def evaluate_folder(path: Path) -> Result:
     health = engine_health(folder.harness())
     engine = verdict.check_engine(health)
     certificate = Certificate(seen, health)
-    parts = components(seen, scrapes, indicators)
+    parts = components(seen, scrapes, indicators, own_metrics=own_metrics)
     findings = _findings(seen, scrapes, indicators, late, [*engine, *certificate.findings()], parts)
     doubts = Doubts(seen, late, [*engine, *certificate.clock()], certificate.doubts)
     slos = judge_slos(seen, [*indicators, *after_faults], doubts)
