@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import rich_run
+from struck_run import struck
 from synthetic_run import SyntheticRun, looked_at, machines, pods
 
 from planebench.model import Judgement, Role, Stage, UsageError
@@ -395,3 +396,24 @@ def test_texts_and_shapes_stand_out(theme: int) -> None:
     for pairs, least in ((TEXTS, 4.5), (SHAPES, 3.0)):
         for front, ground in pairs:
             assert _contrast(PALETTE[front][theme], PALETTE[ground][theme]) >= least, (front, ground)
+
+
+def test_faults_are_told_with_their_figures(tmp_path: Path) -> None:
+    path = struck().write(tmp_path / "run")
+    result = evaluate(path)
+    text = render(path, result)
+    assert len(result.faults) == 2
+    for fault in result.faults:
+        part = text[text.index(f'data-fault-figures="{fault.name}"') :].partition("</table>")[0]
+        told = {name: float(amount) for amount, name in re.findall(r'value="(\S+)" data-figure="(\S+?)"', part)}
+        assert told == {figure.sli: figure.value for figure in fault.figures if figure.value is not None}
+        assert f"{fault.label}</h3>" in text
+        for line in fault.followed:
+            assert line in text
+
+
+def test_a_run_without_faults_has_no_word_of_them(tmp_path: Path) -> None:
+    path = pods(count=20)[0].write(tmp_path / "run")
+    page = Page(render(path, evaluate(path)))
+    assert not {"faults"} & {*page.ids}
+    assert "hatched" not in page.text

@@ -8,10 +8,12 @@ from typing import Final
 from bokeh.palettes import cividis
 from bokeh.resources import Resources
 
+from planebench.report.faults import amount as fault_amount
 from planebench.report.html import charts, legend, terms
 from planebench.report.html.charts import PALETTE, Chart
 from planebench.report.html.costs import costs
 from planebench.report.html.distributions import MOST_POINTS, TAIL
+from planebench.report.html.faults import matrix
 from planebench.report.html.flame import KINDS, Flame, flame
 from planebench.report.html.placement import Placement, placement
 from planebench.report.html.slowest import Slowest, slowest, traced
@@ -52,6 +54,8 @@ def page(seen: Observations, result: Result) -> str:
         stages=shown,
         course=course,
         course_chips={panel.id: legend.of_panel(panel) for panel in course.panels} if course else {},
+        fault_matrix=matrix(result.faults),
+        fault_amount=fault_amount,
         nodes=nodes,
         shades=_shades(nodes) if nodes else (),
         slow=slow,
