@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from planebench import nodes as simulated
-from planebench.cluster.local import LocalCluster, component_names
+from planebench.cluster.local import LocalCluster
 from planebench.cluster.process import tail
 from planebench.kube.client import ApiError, Client
 from planebench.model import ComponentError, Manifest
@@ -75,7 +75,7 @@ class ControlPlane:
         try:
             loaded = load_plane(plane, settings)
             scenario = _scenario(plane, next(iter(loaded.workloads)), nodes, settings or {}, flags or {})
-            artifacts = await provide(component_names(loaded), components or {}, Silent())
+            artifacts = await provide(loaded, components or {}, Silent())
             config = cluster_config(scenario, loaded, artifacts)
             async with (
                 LocalCluster.start(config, place / "cluster", place / "logs", time.monotonic_ns()) as cluster,

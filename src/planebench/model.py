@@ -132,13 +132,15 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An HTTPS URL of a component and the client certificate that opens it."""
+    """A URL of a component, and the client certificate or token that opens it."""
 
     url: str
     ca: Path | None = None
     """None: the server's certificate is not checked (a component that signs its own)."""
     identity: Identity | None = None
     server_hostname: str | None = None
+    token: str = field(default="", repr=False)
+    """A bearer token that opens it; empty: none is shown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """The components that planebench can provide: the Go modules that they are built from, and their official images.
 
-Every folder in ``go/`` is one dependency graph: a ``go.mod`` that names the main packages as tools, and
-its complete ``go.sum``. Graphs stay apart because they need different versions of the same libraries. The folder
-pins the version that is taken where nobody asks for another one.
+Every folder in ``go/`` is one dependency graph: a ``go.mod`` that names the main packages as tools, its complete
+``go.sum``, and ``project.yaml``, which says what its components are called and where their images are. Graphs stay
+apart because they need different versions of the same libraries. The folder pins the version that is taken where
+nobody asks for another one. Nothing in the code knows a project's name.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from planebench.model import UsageError
 from planebench.versions import numbers, parse_version
@@ -33,15 +37,8 @@ class Graph:
     """Where the module lies in its project's source tree."""
     staging: str = "v{0}.{1}.{2}"
     """The version of modules that it replaces by folders of its own, made of the version's three numbers."""
-
-
-_KUBERNETES = Graph("kubernetes", "k8s.io/kubernetes", "registry.k8s.io", "1.33.0", staging="v0.{1}.{2}")
-# The first one with the health check that planebench asks (/readyz).
-_ETCD = Graph("etcd", "go.etcd.io/etcd/server/v3", "quay.io", "3.5.11", folder="server")
-# The first one with expressions in CEL, which planebench's stages are written in.
-_KWOK = Graph("kwok", "sigs.k8s.io/kwok", "registry.k8s.io", "0.7.0")
-_KUBEVIRT = Graph("kubevirt", "kubevirt.io/kubevirt", "quay.io", "1.0.0")
-_ALL = (_ETCD, _KWOK, _KUBERNETES, _KUBEVIRT)
+    stamps: Mapping[str, str] = field(default_factory=dict)
+    """Go variable -> what the linker sets it to, with ``{version}``, ``{major}`` and ``{minor}``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,23 +75,10 @@ class ComponentSpec:
     def version_flags(self) -> str:
         """The linker flags that make the binary tell its version, as upstream's release scripts set them."""
         major, minor, *_ = self.version.removeprefix("v").split(".")
-        stamps = {
-            # k8s.io/component-base/version/base.go: what /version and --version say
-            "kubernetes": {
-                "k8s.io/component-base/version.gitVersion": self.version,
-                "k8s.io/component-base/version.gitMajor": major,
-                "k8s.io/component-base/version.gitMinor": minor,
-                "k8s.io/component-base/version.gitCommit": "",
-                "k8s.io/component-base/version.gitTreeState": "clean",
-            },
-            "kwok": {"sigs.k8s.io/kwok/pkg/consts.Version": self.version},
-            "kubevirt": {
-                "kubevirt.io/client-go/version.gitVersion": self.version,
-                "kubevirt.io/client-go/version.gitCommit": "",
-                "kubevirt.io/client-go/version.gitTreeState": "clean",
-            },
-        }
-        return " ".join(f"-X {variable}={value}" for variable, value in stamps.get(self.graph, {}).items())
+        return " ".join(
+            f"-X {variable}={value.format(version=self.version, major=major, minor=minor)}"
+            for variable, value in graph(self.graph).stamps.items()
+        )
 
     def at(self, version: str, modules: Path) -> ComponentSpec:
         """The same component at another version, whose generated module lies in ``modules``."""
@@ -107,15 +91,15 @@ class ComponentSpec:
         return replace(self.at(version, modules), tree=tree, image=None)
 
 
-def _spec(name: str, graph: Graph, package: str, image: str, path: str) -> ComponentSpec:
+def _spec(name: str, graph: Graph, parts: Mapping[str, str]) -> ComponentSpec:
     return ComponentSpec(
         name,
         graph.name,
         graph.module,
         _pinned_version(graph.name, graph.module),
-        graph.module + package,
+        graph.module + parts["package"],
         _GRAPHS / graph.name,
-        Image(image, path),
+        Image(parts["image"], parts["path"]),
     )
 
 
@@ -128,23 +112,23 @@ def _pinned_version(graph: str, module: str) -> str:
 
 
 @functools.cache
-def catalog() -> Sequence[ComponentSpec]:
-    """All components at their pinned versions, in the order in which they are built: the quick ones first.
+def _projects() -> Mapping[str, tuple[Graph, Mapping[str, Mapping[str, str]]]]:
+    """Every graph with its components, the one with the fewest modules first: it is built most quickly."""
+    found = {}
+    for folder in sorted(_GRAPHS.iterdir(), key=lambda folder: (folder / "go.sum").stat().st_size):
+        data: dict[str, Any] = yaml.safe_load((folder / "project.yaml").read_text(encoding="utf-8"))
+        components = data.pop("components")
+        found[folder.name] = (Graph(name=folder.name, **data), components)
+    return found
 
-    Paths in images. Sources: kubernetes, build/server-image/Dockerfile; etcd, Dockerfile; kwok,
-    images/kwok/Dockerfile; kubevirt, cmd/virt-api/BUILD.bazel and cmd/virt-controller/BUILD.bazel.
-    """
-    return (
-        _spec("etcd", _ETCD, "", "coreos/etcd", "usr/local/bin/etcd"),
-        _spec("kwok", _KWOK, "/cmd/kwok", "kwok/kwok", "usr/local/bin/kwok"),
-        *(
-            _spec(name, _KUBERNETES, f"/cmd/{name}", name, f"usr/local/bin/{name}")
-            for name in ("kube-apiserver", "kube-scheduler", "kube-controller-manager")
-        ),
-        *(
-            _spec(name, _KUBEVIRT, f"/cmd/{name}", f"kubevirt/{name}", f"usr/bin/{name}")
-            for name in ("virt-api", "virt-controller")
-        ),
+
+@functools.cache
+def catalog() -> Sequence[ComponentSpec]:
+    """All components at their pinned versions, in the order in which they are built: the quick ones first."""
+    return tuple(
+        _spec(name, graph, parts)
+        for graph, components in _projects().values()
+        for name, parts in components.items()
     )
 
 
@@ -159,12 +143,11 @@ def spec(name: str) -> ComponentSpec:
 
 def graph(name: str) -> Graph:
     """The graph of that name, or the one of the component of that name. Raises UsageError."""
-    for one in _ALL:
-        if one.name == name:
-            return one
+    if name in _projects():
+        return _projects()[name][0]
     if any(one.name == name for one in catalog()):
         return graph(spec(name).graph)
-    known = ", ".join(one.name for one in _ALL)
+    known = ", ".join(_projects())
     raise UsageError(f"no project is called {name!r}; versions can be given of: {known}")
 
 

@@ -33,6 +33,7 @@ def resolve(
     names: Sequence[str],
     *,
     overrides: Mapping[str, Path] | None = None,
+    own: Mapping[str, Path] | None = None,
     versions: Mapping[str, str] | None = None,
     sources: Sources | None = None,
     cache_dir: Path | None = None,
@@ -43,7 +44,8 @@ def resolve(
 
     Args:
         overrides: component -> a binary of one's own.
-        versions: graph (``kubernetes``, ``etcd``, ``kwok``, ``kubevirt``) -> version; else the pinned one.
+        own: components that the catalogue does not have -> where their binaries are.
+        versions: graph (``kubernetes``, ``etcd``, ``kwok``, ...) -> version; else the pinned one.
         sources: which of the sources may be asked; None: all.
         cache_dir: None: ``$PLANEBENCH_CACHE`` or the user's cache folder.
         on_progress: an exception that it raises ends the build: the way to cancel it from another thread.
@@ -53,12 +55,21 @@ def resolve(
         UsageError: an unknown component, an impossible version or source tree, an override that cannot be run.
         ComponentError: no source has the binary, it is damaged, or it cannot be kept.
     """
-    overrides, sources = overrides or {}, sources or Sources()
-    for name in overrides:
+    overrides, own, sources = overrides or {}, own or {}, sources or Sources()
+    for name in overrides.keys() - own.keys():
         component.spec(name)
     cache = BinaryCache(cache_dir or default_dir())
-    specs = _specs(names, versions or {}, sources, cache)
-    found = {spec.name: _from_path(spec, overrides[spec.name]) for spec in specs if spec.name in overrides}
+    specs = _specs([name for name in names if name not in own], versions or {}, sources, cache)
+    found = {
+        name: _from_path(name, overrides[name]) if name in overrides else _from_path(name, path, "binaries.")
+        for name, path in own.items()
+        if name in names
+    }
+    found |= {
+        spec.name: replace(_from_path(spec.name, overrides[spec.name]), module=spec.module, package=spec.package)
+        for spec in specs
+        if spec.name in overrides
+    }
     rest = [spec for spec in specs if spec.name not in found]
     listener, note = on_progress or _ignore, on_note or _ignore
     toolchains = _toolchains(rest, cache)
@@ -134,9 +145,9 @@ def _ignore(_: object) -> None:
     pass
 
 
-def _from_path(spec: ComponentSpec, path: Path) -> Artifact:
+def _from_path(name: str, path: Path, origin: str = "--component ") -> Artifact:
     path = path.expanduser().absolute()
-    flag = f"--component {spec.name}={path}"
+    flag = f"{origin}{name}={path}"
     if not path.is_file():
         raise UsageError(f"{flag}: no such file")
     if not os.access(path, os.X_OK):
@@ -146,10 +157,10 @@ def _from_path(spec: ComponentSpec, path: Path) -> Artifact:
     except OSError as error:
         raise UsageError(f"{flag}: {error.strerror}") from error
     return Artifact(
-        name=spec.name,
-        module=spec.module,
+        name=name,
+        module="",
         version=_told_version(path),
-        package=spec.package,
+        package="",
         path=path,
         size_bytes=path.stat().st_size,
         sha256=digest,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -19,13 +20,14 @@ _API_SERVICE: Final = "APIService"
 _CRDS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _API_SERVICES: Final = "/apis/apiregistration.k8s.io/v1/apiservices"
 _LOCALHOST: Final = "localhost"
+_TOKEN: Final = {"expirationSeconds": 7 * 24 * 3600}
 
 
 class Installation:
     """Installs one plane."""
 
-    def __init__(self, client: Client, plane: Plane, ca: Path, ports: Mapping[str, int]) -> None:
-        """``ports``: process -> the port that it serves on."""
+    def __init__(self, client: Client, plane: Plane, ca: Path, ports: Mapping[str, Mapping[str, int]]) -> None:
+        """``ports``: process -> name of a port, empty for its own -> the port."""
         self._client = client
         self._plane = plane
         self._ca = ca
@@ -44,12 +46,25 @@ class Installation:
                 await self._until(_CRDS, definitions, "Established")
 
     async def expose(self) -> None:
-        """Webhooks and aggregated APIs, once the processes behind them serve. Raises ComponentError."""
+        """Webhooks and aggregated APIs, once the processes behind them serve, file after file. Raises
+        ComponentError."""
         await self._create_all([self._service(item.name, item.namespace) for item in self._plane.services])
-        objects = [self._by_url(item) for source in self._plane.expose for item in self._plane.manifests(source)]
-        await self._create_all(objects)
-        services = [item["metadata"]["name"] for item in objects if item["kind"] == _API_SERVICE]
-        await self._until(_API_SERVICES, services, "Available")
+        for source in self._plane.expose:
+            objects = [self._by_url(item) for item in self._plane.manifests(source)]
+            await self._create_all(objects, with_status=source.with_status)
+            services = [item["metadata"]["name"] for item in objects if item["kind"] == _API_SERVICE]
+            await self._until(_API_SERVICES, services, "Available")
+
+    async def token(self, account: str) -> str:
+        """A token of a service account, ``NAMESPACE/NAME``. Raises ComponentError."""
+        namespace, name = account.split("/")
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": _TOKEN}
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
+        try:
+            answer = await self._client.request("POST", path, request)
+        except ApiError as error:
+            raise ComponentError(f"plane {self._plane.name}: no token for account {account}: {error}") from None
+        return str(json.loads(answer)["status"]["token"])
 
     async def _create_all(self, objects: Iterable[Manifest], *, with_status: bool = False) -> None:
         async with asyncio.TaskGroup() as group:
@@ -84,7 +99,7 @@ class Installation:
     def _port(self, name: str, namespace: str) -> int:
         for service in self._plane.services:
             if (service.name, service.namespace) == (name, namespace):
-                return self._ports[service.process]
+                return self._ports[service.process][service.port]
         raise ComponentError(
             f"plane {self._plane.name}: its objects refer to a Service {namespace}/{name}; name it in `services`"
         )

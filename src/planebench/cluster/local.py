@@ -204,7 +204,10 @@ class LocalCluster:
         )
         await self._started(api.spec())
         on_status("starting scheduler, controller manager and simulator")
-        ports = {process.name: self._ports.take() for process in plane.processes}
+        ports = {
+            process.name: {name: self._ports.take() for name in ("", *process.ports)}
+            for process in plane.processes
+        }
         async with Client(self.admin) as client, asyncio.TaskGroup() as group:
             group.create_task(self._started(self._scheduler()))
             group.create_task(self._manage(client, api.url))
@@ -232,7 +235,9 @@ class LocalCluster:
         self._done("accounts")
         await self._started(self._controller_manager(api_url))
 
-    async def _extend(self, client: Client, ports: Mapping[str, int], on_status: Callable[[str], None]) -> None:
+    async def _extend(
+        self, client: Client, ports: Mapping[str, Mapping[str, int]], on_status: Callable[[str], None]
+    ) -> None:
         """The plane and the simulator, whose kinds have to be there before it starts."""
         plane = self.config.plane
         installation = Installation(client, plane, self.layout.ca, ports)
@@ -242,11 +247,13 @@ class LocalCluster:
         if plane.install:
             on_status(f"installing {plane.name}")
         await installation.prepare()
+        accounts = {item.metrics.account for item in plane.processes if item.metrics and item.metrics.account}
+        tokens = {account: await installation.token(account) for account in accounts}
         self._done(f"{plane.name} installed")
         async with asyncio.TaskGroup() as group:
             group.create_task(self._started(self._kwok()))
             for process in plane.processes:
-                group.create_task(self._started(self._plane_process(process, ports[process.name])))
+                group.create_task(self._started(self._plane_process(process, ports[process.name], tokens)))
         await installation.expose()
         self._done("ready")
 
@@ -296,31 +303,45 @@ class LocalCluster:
             profiling=self.config.profiling,
         ).spec()
 
-    def _plane_process(self, process: Process, port: int) -> ProcessSpec:
+    def _plane_process(self, process: Process, ports: Mapping[str, int], tokens: Mapping[str, str]) -> ProcessSpec:
         layout = self.layout
         folder = layout.folder / process.name
-        folder.mkdir(mode=0o700)
+        certificates = folder / "tls"
+        certificates.mkdir(mode=0o700, parents=True)
+        certificate, key = layout.certificate(f"{process.name}-server"), layout.key(f"{process.name}-server")
+        (certificates / "tls.crt").symlink_to(certificate.absolute())
+        (certificates / "tls.key").symlink_to(key.absolute())
         values: dict[str, Setting] = {
-            "port": port,
+            "port": ports[""],
             "kubeconfig": str(layout.kubeconfig(process.name)),
-            "cert": str(layout.certificate(f"{process.name}-server")),
-            "key": str(layout.key(f"{process.name}-server")),
+            "cert": str(certificate),
+            "key": str(key),
+            "cert_folder": str(certificates),
             "ca": str(layout.ca),
             "folder": str(folder),
+            **{f"{name}_port": port for name, port in ports.items() if name},
         }
+        plane = self.config.plane
         flags = self._flags(process.component)
-        given = [str(substitute(argument, {**self.config.plane.settings, **values})) for argument in process.argv]
+        given = [str(substitute(argument, {**plane.settings, **values})) for argument in process.argv]
         kept = [argument for argument in given if argument.lstrip("-").partition("=")[0] not in flags]
-        base = f"https://{LOOPBACK}:{port}"
+        ready, metrics = process.ready, process.metrics
         return ProcessSpec(
             name=process.name,
             component=process.component,
             arguments=(*kept, *(f"--{name}={value}" for name, value in flags.items())),
-            ready=Probe(Endpoint(base + process.ready.path, layout.ca), process.ready.contains),
-            metrics=Endpoint(base + process.metrics, layout.ca),
+            ready=Probe(Endpoint(_url(ports[ready.port], ready.path, ready.tls), layout.ca), ready.contains),
+            metrics=None
+            if metrics is None
+            else Endpoint(
+                _url(ports[metrics.port], metrics.path, metrics.tls),
+                None if metrics.own_certificate else layout.ca,
+                token=tokens.get(metrics.account, ""),
+            ),
             role=process.role,
             environment=process.environment,
-            ports=(port,),
+            files={folder / name: text for name, text in plane.files(process, values).items()},
+            ports=tuple(ports.values()),
             deviations=tuple(
                 f"{process.name} --{name}={value}: set by the scenario" for name, value in flags.items()
             ),
@@ -339,6 +360,10 @@ class LocalCluster:
 
     def _access(self, identity: Identity) -> Access:
         return Access(LOOPBACK, self._api_port, self.layout.ca, identity)
+
+
+def _url(port: int, path: str, tls: bool) -> str:
+    return f"{'https' if tls else 'http'}://{LOOPBACK}:{port}{path}"
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

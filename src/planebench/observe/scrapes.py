@@ -97,7 +97,7 @@ class MetricsScraper:
         async def fetch(accept: str) -> tuple[bytes, str]:
             async with session.get(
                 endpoint.url,
-                headers={"Accept": accept, "User-Agent": "planebench-scrape"},
+                headers=_headers(endpoint, accept),
                 ssl=self._context(endpoint),
                 server_hostname=endpoint.server_hostname,
             ) as response:
@@ -146,3 +146,8 @@ class MetricsScraper:
                 context.load_cert_chain(endpoint.identity.certificate, endpoint.identity.key)
             self._contexts[endpoint] = context
         return context
+
+
+def _headers(endpoint: Endpoint, accept: str) -> dict[str, str]:
+    headers = {"Accept": accept, "User-Agent": "planebench-scrape"}
+    return headers | {"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else headers

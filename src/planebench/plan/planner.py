@@ -302,20 +302,26 @@ class Planner:
         return self._of_all("cleanup", Stage.CLEANUP, templates, due_ns, companions)
 
     def setup(self) -> tuple[Manifest, ...]:
-        """The scenario's further objects, with the run's label; their namespace, if they are to have any, is the
-        workload's first one.
+        """What the plane puts into every namespace of the workload, then the scenario's further objects, with the
+        run's label; the latter's namespace, if they are to have any, is the workload's first one.
         """
+        namespaces = self._scenario.namespaces
+        of_plane = [item for source in self._plane.namespace for item in self._plane.manifests(source)]
+        objects = [
+            *((item, {"namespace": namespace}) for namespace in namespaces for item in of_plane),
+            *((item, {"namespace": namespaces[0], **item["metadata"]}) for item in self._scenario.setup),
+        ]
         return tuple(
             {
                 **item,
                 "metadata": {
-                    "namespace": self._scenario.namespaces[0],
                     **item["metadata"],
+                    **identity,
                     "labels": {**(item["metadata"].get("labels") or {}), RUN_LABEL: self._run_id},
                     **self._owned,
                 },
             }
-            for item in self._scenario.setup
+            for item, identity in objects
         )
 
     def silenced(self, fault: int) -> tuple[str, ...]:

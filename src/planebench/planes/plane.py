@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from planebench.model import (
     Manifest,
@@ -39,9 +47,10 @@ DELETE_OPTIONS: Mapping[str, Any] = {
 REVISION = "__REVISION__"
 """Stands for the new value in the body of a change."""
 
-PROCESS_PLACEHOLDERS = ("port", "kubeconfig", "cert", "key", "ca", "folder")
-"""What ``${...}`` may name in a process's arguments, beside the plane's settings: its port, its user's kubeconfig,
-its serving certificate and key, the cluster's CA, and a folder of its own."""
+PROCESS_PLACEHOLDERS = ("port", "kubeconfig", "cert", "key", "cert_folder", "ca", "folder")
+"""What ``${...}`` may name in a process's arguments and files, beside the plane's settings and ``NAME_port`` for
+each further port: its port, its user's kubeconfig, its serving certificate and key, a folder with both as
+``tls.crt`` and ``tls.key`` (as a pod has a mounted Secret), the cluster's CA, and a folder of its own."""
 
 Setting = str | int | bool
 
@@ -73,13 +82,33 @@ class Service(_Part):
     name: str
     namespace: str
     process: str
+    port: str = ""
+    """One of the process's further ports; empty: its own."""
 
 
 class Ready(_Part):
-    """A process is ready when this HTTPS path answers 200 and, if ``contains`` is given, with that text."""
+    """A process is ready when this path answers 200 and, if ``contains`` is given, with that text."""
 
     path: str
     contains: str = ""
+    port: str = ""
+    """One of the process's further ports; empty: its own."""
+    tls: bool = True
+    """False: plain HTTP."""
+
+
+class Metrics(_Part):
+    """Where a process serves its metrics."""
+
+    path: str = "/metrics"
+    port: str = ""
+    """One of the process's further ports; empty: its own."""
+    tls: bool = True
+    """False: plain HTTP."""
+    own_certificate: bool = False
+    """It signs its own certificate, which is not checked."""
+    account: str = ""
+    """``NAMESPACE/NAME`` of the service account whose token opens them; empty: none is needed."""
 
 
 class Lease(_Part):
@@ -90,22 +119,37 @@ class Lease(_Part):
 
 
 class Process(_Part):
-    """A component of the control plane, run as a local process that serves HTTPS on one port."""
+    """A component of the control plane, run as a local process that serves HTTPS on a port of its own."""
 
     name: str
     component: str
-    """The name in the catalogue of binaries."""
+    """The name in the catalogue of binaries, or in the plane's own ``binaries``."""
     user: User
     argv: tuple[str, ...]
     """Arguments with ``${...}`` for the plane's settings and :data:`PROCESS_PLACEHOLDERS`."""
+    ports: tuple[str, ...] = ()
+    """Names of further ports that it listens on: ``${NAME_port}`` stands for each."""
+    files: tuple[str, ...] = ()
+    """Files of the plane that are put into the process's folder, with ``${...}`` as in its arguments."""
     environment: Mapping[str, str] = Field(default_factory=dict)
     certificate_names: tuple[str, ...] = ("localhost", "127.0.0.1")
     """DNS names and IP addresses of the serving certificate."""
     ready: Ready
-    metrics: str = "/metrics"
+    metrics: Metrics | None = Metrics()
+    """A path alone means the process's own port; null: it serves none."""
     role: Role = Role.SUBJECT
     lease: Lease | None = None
     """It is a controller, and acts while it holds this one; None: it is none."""
+
+    @field_validator("metrics", mode="before")
+    @classmethod
+    def _by_path(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+    @property
+    def placeholders(self) -> frozenset[str]:
+        """What ``${...}`` may name beside the plane's settings."""
+        return frozenset((*PROCESS_PLACEHOLDERS, *(f"{port}_port" for port in self.ports)))
 
 
 class Nodes(_Part):
@@ -279,10 +323,12 @@ class _Descriptor(_Part):
     description: str
     versions: Mapping[str, str] = Field(default_factory=dict)
     settings: Mapping[str, Setting] = Field(default_factory=dict)
+    binaries: Mapping[str, str] = Field(default_factory=dict)
     install: tuple[ManifestFile, ...] = ()
     processes: tuple[Process, ...] = ()
     services: tuple[Service, ...] = ()
     expose: tuple[ManifestFile, ...] = ()
+    namespace: tuple[ManifestFile, ...] = ()
     nodes: Nodes = Nodes()
     simulator: Simulator = Simulator()
     watches: Mapping[str, Watch]
@@ -295,11 +341,14 @@ class Plane(_Descriptor):
     """A control plane beside Kubernetes' own; everything that is particular to it.
 
     ``versions`` are those that its objects belong to, by project: its components are taken of these versions.
-    ``settings`` are values that its files refer to as ``${name}``. ``install`` names the objects that are created
-    first, in this order; then ``processes`` are started; when all are ready, the objects of ``expose`` follow
-    (webhooks and aggregated APIs, whose ``services`` are turned into the processes' URLs). ``nodes`` and
-    ``simulator`` tell how KWOK plays the rest, ``watches`` and ``workloads`` what can be run, and ``unfaithful``
-    what is not as in a real cluster.
+    ``settings`` are values that its files refer to as ``${name}``. ``binaries`` are components that the
+    catalogue does not have, by the paths of their binaries, relative to the plane's folder.
+
+    ``install`` names the objects that are created first, in this order; then ``processes`` are started. When
+    all are ready, the objects of ``expose`` follow: webhooks and aggregated APIs, whose ``services`` are turned
+    into the processes' URLs, and what is to go through them. ``namespace`` names the objects that every
+    namespace with a workload gets before its first object. ``nodes`` and ``simulator`` tell how KWOK plays the
+    rest, ``watches`` and ``workloads`` what can be run, and ``unfaithful`` what is not as in a real cluster.
     """
 
     _folder: Traversable = PrivateAttr()
@@ -330,6 +379,18 @@ class Plane(_Descriptor):
         """The objects of a manifest file, in the file's order."""
         found = [found for document in self._documents(source.file) for found in _objects(document)]
         return [item for item in found if not source.kinds or item["kind"] in source.kinds]
+
+    def own_binaries(self) -> dict[str, Path]:
+        """Component -> the path of its binary, for those that the plane brings along."""
+        folder = self._folder if isinstance(self._folder, Path) else Path()
+        return {name: folder / Path(path).expanduser() for name, path in self.binaries.items()}
+
+    def files(self, process: Process, values: Mapping[str, Setting]) -> dict[str, str]:
+        """File -> its content for a process's folder; ``values`` are those of its placeholders."""
+        found = {}
+        for name in process.files:
+            found[name] = str(substitute(_text(self._folder / name), {**self.settings, **values}))
+        return found
 
     def stages(self) -> list[Manifest]:
         """The plane's own KWOK stages; :func:`planebench.stages.stages` puts them over the built-in ones."""
@@ -407,8 +468,19 @@ class Plane(_Descriptor):
         for service in self.services:
             if service.process not in names:
                 raise ValueError(f"services: {service.name} refers to an unknown process {service.process!r}")
+        ports = {process.name: ("", *process.ports) for process in self.processes}
+        for service in self.services:
+            if service.port not in ports[service.process]:
+                raise ValueError(
+                    f"services: {service.name}: process {service.process} has no port {service.port!r}"
+                )
         for process in self.processes:
-            known = {*PROCESS_PLACEHOLDERS, *self.settings}
+            for field, port in (("ready", process.ready.port), ("metrics", (process.metrics or Metrics()).port)):
+                if port not in ports[process.name]:
+                    raise ValueError(f"processes: {process.name}: {field}: there is no port {port!r}")
+            if process.metrics and process.metrics.account and process.metrics.account.count("/") != 1:
+                raise ValueError(f"processes: {process.name}: metrics.account must be NAMESPACE/NAME")
+            known = process.placeholders | self.settings.keys()
             for argument in process.argv:
                 if unknown := sorted(set(_PLACEHOLDER.findall(argument)) - known):
                     raise ValueError(
@@ -553,7 +625,10 @@ def _folder(name: str) -> Traversable:
 def _check_files(plane: Plane, folder: Traversable) -> None:
     named = [("install", source.file) for source in plane.install]
     named += [("expose", source.file) for source in plane.expose]
+    named += [("namespace", source.file) for source in plane.namespace]
     named += [("simulator.stages", name) for name in plane.simulator.stages]
+    named += [(f"processes.{process.name}.files", name) for process in plane.processes for name in process.files]
+    named += [(f"binaries.{name}", path) for name, path in plane.binaries.items()]
     named += [(f"workloads.{key}.manifest", workload.manifest) for key, workload in plane.workloads.items()]
     named += [
         (f"workloads.{key}.companions", companion.manifest)
@@ -563,6 +638,18 @@ def _check_files(plane: Plane, folder: Traversable) -> None:
     for field, name in named:
         if not (folder / name).is_file():
             raise UsageError(f"{folder / 'plane.yaml'}: {field}: there is no file {name}")
+    for process in plane.processes:
+        known = process.placeholders | plane.settings.keys()
+        for name in process.files:
+            if unknown := sorted(set(_PLACEHOLDER.findall(_text(folder / name))) - known):
+                raise UsageError(f"{folder / name}: ${{{unknown[0]}}} is unknown to process {process.name}")
+
+
+def _text(source: Traversable) -> str:
+    try:
+        return source.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{source}: cannot be read: {error}") from None
 
 
 def _read(source: Traversable) -> list[Any]:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from planebench import __version__, nodes, verdict
 from planebench.binaries.cache import default_dir
-from planebench.cluster.local import ClusterConfig, LocalCluster, component_names
+from planebench.cluster.local import ClusterConfig, LocalCluster
 from planebench.components.kwok import Parallelism
 from planebench.kube.client import ApiError, Client
 from planebench.load import Engine
@@ -112,7 +112,7 @@ async def calibrate(folder: Path, listener: Listener) -> Calibration:
         EngineError: the load engine broke.
     """
     plane = load_plane("core")
-    artifacts = await provide(component_names(plane), {}, listener)
+    artifacts = await provide(plane, {}, listener)
     config = ClusterConfig(plane, {name: artifact.path for name, artifact in artifacts.items()})
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     t0_ns = time.monotonic_ns()

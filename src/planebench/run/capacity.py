@@ -15,7 +15,7 @@ from planebench import nodes as simulated
 from planebench.binaries import Artifact, Sources
 from planebench.capacity import CapacityFolder, Step, levels
 from planebench.capacity.search import show
-from planebench.cluster.local import LocalCluster, component_names
+from planebench.cluster.local import LocalCluster
 from planebench.kube.client import Client
 from planebench.model import ComponentError, UsageError
 from planebench.planes import load_plane
@@ -62,7 +62,7 @@ async def search_capacity(
         return
     plane = load_plane(scenario.plane, scenario.settings)
     artifacts = await provide(
-        component_names(plane),
+        plane,
         options.components,
         listener,
         versions=versions(scenario, plane),

@@ -12,7 +12,6 @@ import psutil
 from planebench import nodes as simulated
 from planebench.binaries import Sources
 from planebench.cluster import named
-from planebench.cluster.local import component_names
 from planebench.cluster.named import ClusterRecord, NamedCluster
 from planebench.kube.client import ApiError, Client
 from planebench.model import ComponentError, ComponentProcess, UsageError
@@ -66,7 +65,7 @@ async def keep(
 ) -> NamedCluster:
     """A named cluster as a scenario describes it, without nodes. Raises UsageError or ComponentError."""
     artifacts = await provide(
-        component_names(plane),
+        plane,
         components,
         listener,
         versions=provision.versions(scenario, plane),

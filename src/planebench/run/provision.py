@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from planebench import binaries
 from planebench.binaries import Artifact, BuildProgress, Sources
-from planebench.cluster.local import ClusterConfig
+from planebench.cluster.local import ClusterConfig, component_names
 from planebench.components import Audit, ClientLimits
 from planebench.model import ComponentError, UsageError
 from planebench.planes import Plane
@@ -68,14 +68,16 @@ def versions(scenario: Scenario, plane: Plane) -> dict[str, str]:
 
 
 async def provide(
-    names: list[str],
+    plane: Plane,
     paths: Mapping[str, Path],
     listener: Listener,
     *,
+    names: Sequence[str] | None = None,
     versions: Mapping[str, str] | None = None,
     sources: Sources | None = None,
 ) -> dict[str, Artifact]:
-    """The components' binaries, pulled or built where they must be; that ends when this is cancelled."""
+    """The binaries of a plane's components, or of those named, pulled or built where they must be; ends when this is
+    cancelled."""
     stop = threading.Event()
     loop = asyncio.get_running_loop()
 
@@ -89,7 +91,13 @@ async def provide(
 
     def resolve() -> dict[str, Artifact]:
         return binaries.resolve(
-            names, overrides=paths, versions=versions, sources=sources, on_progress=tell, on_note=note
+            component_names(plane) if names is None else names,
+            overrides=paths,
+            own=plane.own_binaries(),
+            versions=versions,
+            sources=sources,
+            on_progress=tell,
+            on_note=note,
         )
 
     building = asyncio.create_task(asyncio.to_thread(resolve))

@@ -19,7 +19,7 @@ from planebench.binaries import Artifact, Sources
 from planebench.cluster import existing as beside
 from planebench.cluster import named
 from planebench.cluster.existing import ExistingCluster, ExistingConfig
-from planebench.cluster.local import LocalCluster, component_names
+from planebench.cluster.local import LocalCluster
 from planebench.cluster.named import NamedCluster
 from planebench.components import Audit
 from planebench.kube.client import ApiError, Client
@@ -147,9 +147,10 @@ async def _provide(
     scenario: Scenario, plane: Plane, options: RunOptions, listener: Listener
 ) -> dict[str, Artifact]:
     return await provide(
-        component_names(plane) if options.target is None else list(beside.COMPONENTS),
+        plane,
         options.components,
         listener,
+        names=None if options.target is None else beside.COMPONENTS,
         versions=versions(scenario, plane),
         sources=options.sources,
     )
