@@ -18,6 +18,7 @@ def test_catalogue_takes_versions_from_the_modules() -> None:
         "kube-apiserver": "v1.37.2",
         "kube-scheduler": "v1.37.2",
         "kube-controller-manager": "v1.37.2",
+        "kueue": "v0.17.0",
         "virt-api": "v1.8.4",
         "virt-controller": "v1.8.4",
     }

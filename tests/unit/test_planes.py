@@ -99,11 +99,18 @@ def changed(folder: Path, *path: Any, to: Any) -> str:
     return str(folder)
 
 
+def with_process(folder: Path, **fields: Any) -> None:
+    """The same with some fields of its process set."""
+    document = yaml.safe_load(OWN)
+    document["processes"][0] |= fields
+    (folder / "plane.yaml").write_text(yaml.safe_dump(document))
+
+
 # --- the built-in ones ---------------------------------------------------------------------------------------
 
 
 def test_those_that_are_built_in() -> None:
-    assert BUILTIN == ["core", "kubevirt"]
+    assert BUILTIN == ["core", "kubevirt", "kueue"]
 
 
 @pytest.mark.parametrize("name", BUILTIN)
@@ -111,7 +118,7 @@ def test_a_built_in_plane_loads_whole(name: str) -> None:
     """Every file that it names exists and can be read, every placeholder in it is known."""
     plane = load_plane(name)
     assert (plane.name, bool(plane.description)) == (name, True)
-    for source in (*plane.install, *plane.expose):
+    for source in (*plane.install, *plane.expose, *plane.namespace):
         found = plane.manifests(source)
         assert {item["kind"] for item in found} >= set(source.kinds), f"{source.file} has all kinds"
         assert all(item["metadata"]["name"] for item in found)
@@ -148,7 +155,8 @@ def test_every_setting_is_used(name: str) -> None:
 
     def everything(plane: Plane) -> str:
         found: list[Any] = [plane.model_dump(exclude={"settings"}), plane.stages()]
-        found += [plane.manifests(source) for source in plane.install if ".json" not in source.file]
+        sources = (*plane.install, *plane.expose, *plane.namespace)
+        found += [plane.manifests(source) for source in sources if ".json" not in source.file]
         found += [plane.manifest(workload) for workload in plane.workloads]
         return json.dumps(found)
 
@@ -166,14 +174,35 @@ def test_kubevirt_s_seeds_come_with_their_status() -> None:
     assert limiter == {"tokenBucketRateLimiter": {"qps": 200, "burst": 400}}
 
 
-def test_kubevirt_s_webhooks_refer_to_its_services() -> None:
-    plane = load_plane("kubevirt")
+@pytest.mark.parametrize("name", ["kubevirt", "kueue"])
+def test_webhooks_refer_to_the_plane_s_services(name: str) -> None:
+    plane = load_plane(name)
     known = {(service.namespace, service.name) for service in plane.services}
     objects = [item for source in plane.expose for item in plane.manifests(source)]
     configured = [webhook["clientConfig"]["service"] for item in objects for webhook in item.get("webhooks", ())]
     configured += [item["spec"]["service"] for item in objects if item["kind"] == "APIService"]
     assert configured
     assert {(service["namespace"], service["name"]) for service in configured} <= known
+
+
+def test_kueue_s_configuration_names_the_places_of_its_process() -> None:
+    plane = load_plane("kueue", {"kueue_qps": 77})
+    process = plane.process("kueue")
+    values = dict.fromkeys(process.placeholders, "x") | {"port": 1, "health_port": 2, "metrics_port": 3}
+    text = plane.files(process, values | {"cert_folder": "/certificates"})["config.yaml"]
+    found = yaml.safe_load(text)
+    assert found["webhook"] == {"host": "127.0.0.1", "port": 1, "certDir": "/certificates"}
+    assert found["health"] == {"healthProbeBindAddress": "127.0.0.1:2"}
+    assert found["metrics"]["bindAddress"] == "127.0.0.1:3"
+    assert found["clientConnection"] == {"qps": 77, "burst": 100}
+    assert found["integrations"]["labelKeysToCopy"] == [INDEX_LABEL]
+
+
+def test_kueue_s_own_certificates_find_no_webhooks_to_go_into() -> None:
+    """It looks for them by these names; planebench's go by URL, with certificates of planebench's own."""
+    plane = load_plane("kueue")
+    names = {item["metadata"]["name"] for source in plane.expose for item in plane.manifests(source)}
+    assert not {name for name in names if name.startswith("kueue-")}
 
 
 # --- loading -------------------------------------------------------------------------------------------------
@@ -195,7 +224,10 @@ def test_a_plane_of_one_s_own(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("nothing", r"plane 'nothing' is neither built in \(core, kubevirt\) nor a folder with a plane\.yaml"),
+        (
+            "nothing",
+            r"plane 'nothing' is neither built in \(core, kubevirt, kueue\) nor a folder with a plane\.yaml",
+        ),
         ("", "plane '' is neither built in"),
         ("../planes/core", "is neither built in"),
         (".", "is neither built in"),
@@ -220,6 +252,38 @@ def test_wrong_settings(settings: dict[str, Any], message: str) -> None:
         load_plane("core", settings)
 
 
+def test_a_process_with_further_ports_and_files(folder: Path) -> None:
+    ready = {"path": "/healthz", "port": "health", "tls": False}
+    with_process(folder, ports=["health"], ready=ready, metrics="/stats", files=["settings.conf"])
+    (folder / "settings.conf").write_text("listen ${health_port}, image ${image}, in ${folder}\n")
+    plane = load_plane(str(folder))
+    process = plane.process("controller")
+    assert (process.metrics and process.metrics.path, process.ready.port) == ("/stats", "health")
+    values = {"health_port": 4711, "folder": "/there"}
+    assert plane.files(process, values) == {"settings.conf": "listen 4711, image example.com/app, in /there\n"}
+
+
+def test_a_process_without_metrics(folder: Path) -> None:
+    with_process(folder, metrics=None)
+    assert load_plane(str(folder)).process("controller").metrics is None
+
+
+def test_an_unknown_placeholder_in_a_process_s_file(folder: Path) -> None:
+    changed(folder, "processes", 0, "files", to=["settings.conf"])
+    (folder / "settings.conf").write_text("listen ${health_port}\n")
+    with pytest.raises(UsageError, match=r"settings\.conf: \$\{health_port\} is unknown to process controller"):
+        load_plane(str(folder))
+
+
+def test_binaries_of_a_plane_s_own(folder: Path) -> None:
+    changed(folder, "binaries", to={"controller": "bin/controller"})
+    with pytest.raises(UsageError, match=r"binaries\.controller: there is no file bin/controller"):
+        load_plane(str(folder))
+    (folder / "bin").mkdir()
+    (folder / "bin" / "controller").touch()
+    assert load_plane(str(folder)).own_binaries() == {"controller": folder / "bin" / "controller"}
+
+
 def test_a_truth_value_is_no_number(folder: Path) -> None:
     with pytest.raises(UsageError, match=r"setting 'size' of plane .* must be of type int, not True"):
         load_plane(str(folder), {"size": True})
@@ -234,6 +298,12 @@ def test_a_truth_value_is_no_number(folder: Path) -> None:
         (("settings", "size"), {"a": 1}, r"plane.yaml: settings\.size\.\w+: "),
         (("watches", "pods", "milestones", 0, "one_off"), ["a"], r"watches\.pods\.milestones\.0\.one_off: Extra"),
         (("processes", 0, "argv"), ["--a=${nothing}"], "controller has .{nothing} in its argv, which is unknown"),
+        (("services", 0, "port"), "x", "services: webhook: process controller has no port 'x'"),
+        (("processes", 0, "ready"), {"path": "/", "port": "x"}, "controller: ready: there is no port 'x'"),
+        (("processes", 0, "metrics"), {"port": "x"}, "controller: metrics: there is no port 'x'"),
+        (("processes", 0, "metrics"), {"account": "x"}, r"metrics\.account must be NAMESPACE/NAME"),
+        (("processes", 0, "files"), ["x"], r"processes\.controller\.files: there is no file x"),
+        (("namespace",), [{"file": "x.yaml"}], r"namespace: there is no file x\.yaml"),
         (("services", 0, "process"), "x", "services: webhook refers to an unknown process 'x'"),
         (("workloads", "thing", "tracked"), "x", "workloads.thing refers to an unknown watch 'x'"),
         (("workloads", "thing", "watches"), ["pods"], "the tracked watch 'things' is not among its watches"),

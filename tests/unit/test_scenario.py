@@ -60,6 +60,7 @@ def test_the_built_in_scenarios_have_the_sizes_that_they_are_known_for() -> None
         "kubevirt-density": ("kubevirt", 100, 1000),
         "kubevirt-density-raised": ("kubevirt", 100, 1000),
         "kubevirt-migration": ("kubevirt", 20, 100),
+        "kueue-density": ("kueue", 50, 500),
         "node-health": ("core", 10, 10),
         "pod-density": ("core", 100, 1000),
         "pod-density-raised": ("core", 100, 1000),

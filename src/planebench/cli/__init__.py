@@ -9,7 +9,18 @@ from typing import Annotated
 import typer
 
 from planebench import __version__
-from planebench.cli import capacity, clusters, compare, components, evaluate, experiment, export, report, scenarios
+from planebench.cli import (
+    capacity,
+    clusters,
+    compare,
+    components,
+    evaluate,
+    experiment,
+    export,
+    planes,
+    report,
+    scenarios,
+)
 from planebench.cli.calibrate import calibrate
 from planebench.cli.console import errors
 from planebench.cli.existing import clean
@@ -37,6 +48,7 @@ app.command("capacity")(capacity.capacity)
 app.command("calibrate")(calibrate)
 app.add_typer(scenarios.app, name="scenarios")
 app.add_typer(components.app, name="components")
+app.add_typer(planes.app, name="plane")
 app.command("up")(clusters.up)
 app.command("status")(clusters.status)
 app.command("down")(clusters.down)
