@@ -61,7 +61,7 @@ class ControlPlane:
 
         Args:
             nodes: how many simulated nodes to wait for.
-            plane: ``core``, ``kubevirt``, or a plane's folder.
+            plane: ``core``, ``kubevirt``, ``kueue``, or a plane's folder.
             settings: of the plane, where they differ from its defaults.
             components: component -> a binary of one's own.
             flags: component -> flags, without dashes.

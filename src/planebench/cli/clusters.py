@@ -48,7 +48,7 @@ workload: {{count: 1, objects: [{{template: {template}}}]}}
 def up(
     name: Name = _DEFAULT_NAME,
     nodes: Annotated[int, typer.Option("--nodes", min=0, help="How many nodes to simulate.")] = 0,
-    plane: Annotated[str, typer.Option("--plane", help="core, kubevirt, or a plane's folder.")] = "core",
+    plane: Annotated[str, typer.Option("--plane", help="core, kubevirt, kueue, or a plane's folder.")] = "core",
     settings: Assignments = None,
     component: ComponentPaths = None,
     kubernetes: Kubernetes = None,

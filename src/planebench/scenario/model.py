@@ -108,7 +108,7 @@ class ObjectKind(Part):
 
     template: Name
     """A workload of the plane: core has `pod`, `deployment`, `web`, `job`, `daemonset` and `namespace`; kubevirt
-    has `vmi` and `vm`."""
+    has `vmi` and `vm`, kueue has `job`; see docs/planes.md."""
     share: Share = 1.0
     """Its share of the workload; all shares add up to 100%."""
     name: Name | None = None
@@ -440,8 +440,8 @@ class Scenario(Part):
     description: Annotated[str, Field(max_length=10_000)] = ""
     """What it is for, in a sentence or two."""
     plane: Annotated[str, Field(min_length=1, max_length=4000)] = "core"
-    """The control plane beside Kubernetes' own: core (none), kubevirt, or the path of a plane's folder, with a `/`
-    in it and relative to the scenario's folder."""
+    """The control plane beside Kubernetes' own: core (none), kubevirt, kueue, or the path of a plane's folder,
+    with a `/` in it and relative to the scenario's folder."""
     settings: Mapping[str, str | int | bool] = Field(default_factory=dict)
     """Settings of the plane that differ from its defaults."""
     nodes: Annotated[tuple[NodePool, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=100)]

@@ -12,7 +12,7 @@ import polars as pl
 
 from planebench.model import Role, Stage
 from planebench.results.document import Component, Levels, Limit, Row
-from planebench.slis.families import figures_of
+from planebench.slis.families import figures_of, is_known
 from planebench.slis.harness import lateness_row
 from planebench.slis.indicator import Indicator, finite
 from planebench.slis.limits import limits
@@ -195,7 +195,7 @@ def _own_figures(seen: Observations, scrapes: Scrapes, name: str, processes: Map
         if not own.rows:
             for metric in figures.metrics:
                 own.add(metric, between)
-            own.absent = figures.missing(between) if own.rows else []
+            own.absent = figures.missing(between) if own.rows and is_known(name) else []
             _add_per_object(own, figures, between, sum(len(made.index) for made in seen.created))
         count, failed = figures.count(between)
         if count is not None:

@@ -577,6 +577,7 @@ _BY_COMPONENT: Final[Mapping[str, Figures]] = {
     "kube-apiserver": _APISERVER,
     "etcd": _ETCD,
     "kube-scheduler": _SCHEDULER,
+    "kube-controller-manager": _CONTROLLER,
     # Serves its process's and Go's metrics only.
     "kwok": Figures(_RUNTIME),
     "virt-controller": Figures((*_VIRT_CLIENT, *_QUEUE_METRICS, *_RUNTIME), _CLIENT, per_object=_VIRT_PER_OBJECT),
@@ -605,3 +606,8 @@ _BY_COMPONENT: Final[Mapping[str, Figures]] = {
 def figures_of(component: str) -> Figures:
     """What is read of a component's metrics; of one that is not known, what any client and controller serves."""
     return _BY_COMPONENT.get(component, _CONTROLLER)
+
+
+def is_known(component: str) -> bool:
+    """Whether it is known what its metrics hold; what others lack is no fault."""
+    return component in _BY_COMPONENT

@@ -1,0 +1,105 @@
+"""Descriptors on trial: a real one that is proven, and others that fail without leaving anything behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from command import Planebench
+
+CRD = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "things.example.com"},
+    "spec": {
+        "group": "example.com",
+        "scope": "Namespaced",
+        "names": {"kind": "Thing", "plural": "things", "singular": "thing", "listKind": "ThingList"},
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "subresources": {"status": {}},
+                "schema": {
+                    "openAPIV3Schema": {
+                        "type": "object",
+                        "properties": {
+                            "spec": {
+                                "type": "object",
+                                "required": ["size"],
+                                "properties": {"size": {"type": "integer", "minimum": 2}},
+                            },
+                            "status": {
+                                "type": "object",
+                                "properties": {"phase": {"type": "string", "enum": ["Pending", "Ready"]}},
+                            },
+                        },
+                    }
+                },
+            }
+        ],
+    },
+}
+
+
+def begun(planebench: Planebench, tmp_path: Path, script: str) -> Path:
+    """A folder by ``plane init``, for a controller that is a shell script."""
+    (tmp_path / "crd.yaml").write_text(yaml.safe_dump(CRD))
+    controller = tmp_path / "thing-controller"
+    controller.write_text(f"#!/bin/sh\n{script}\n")
+    controller.chmod(0o755)
+    command = planebench("plane", "init", "crd.yaml", "--controller", str(controller), "-o", "plane")
+    assert command.process.returncode == 0, command.errors
+    return tmp_path / "plane"
+
+
+def left(tmp_path: Path) -> set[str]:
+    return {path.name for path in tmp_path.iterdir() if not path.name.startswith("std")}
+
+
+def test_kueue_is_proven(planebench: Planebench, tmp_path: Path) -> None:
+    command = planebench("plane", "check", "kueue")
+    assert command.process.returncode == 0, command.errors + command.output
+    for milestone in ("reserved", "admitted", "finished", "scheduled", "succeeded"):
+        assert milestone in command.output
+    assert "never" not in command.output
+    assert "nothing is left" in command.output
+    assert left(tmp_path) <= {"state"}
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "message"),
+    [
+        ("echo no such flag; exit 3", (), "thing-controller ended with exit status 3"),
+        ("exec sleep 1000", ("--timeout", "15s"), "thing-controller is not ready"),
+    ],
+)
+def test_a_controller_that_does_not_get_ready(
+    planebench: Planebench, tmp_path: Path, script: str, options: tuple[str, ...], message: str
+) -> None:
+    begun(planebench, tmp_path, script)
+    command = planebench("plane", "check", "plane", *options)
+    assert command.process.returncode == 4
+    assert message in command.errors
+    assert left(tmp_path) <= {"state", "plane", "crd.yaml", "thing-controller"}
+
+
+def test_a_definition_that_the_server_refuses(planebench: Planebench, tmp_path: Path) -> None:
+    folder = begun(planebench, tmp_path, "exec sleep 1000")
+    wrong: dict[str, Any] = yaml.safe_load((folder / "crd.yaml").read_text())
+    wrong["metadata"]["name"] = "other.example.com"
+    (folder / "crd.yaml").write_text(yaml.safe_dump(wrong))
+    command = planebench("plane", "check", "plane")
+    assert command.process.returncode == 4
+    assert "CustomResourceDefinition other.example.com cannot be installed" in command.errors
+
+
+def test_a_wrong_path_is_told_before_anything_starts(planebench: Planebench, tmp_path: Path) -> None:
+    folder = begun(planebench, tmp_path, "exec sleep 1000")
+    (folder / "crd.yaml").unlink()
+    command = planebench("plane", "check", "plane")
+    assert command.process.returncode == 2
+    assert "plane.yaml: install: there is no file crd.yaml" in command.errors
