@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from planebench.model import UsageError
 from planebench.observe.milestones import ObjectType, Reducer
-from planebench.planes import Plane, builtin_names, load_plane
+from planebench.planes import Plane, Setting, builtin_names, load_plane
 from planebench.planes.plane import INDEX_LABEL, ManifestFile, substitute
 
 BUILTIN = builtin_names()
@@ -188,7 +188,11 @@ def test_webhooks_refer_to_the_plane_s_services(name: str) -> None:
 def test_kueue_s_configuration_names_the_places_of_its_process() -> None:
     plane = load_plane("kueue", {"kueue_qps": 77})
     process = plane.process("kueue")
-    values = dict.fromkeys(process.placeholders, "x") | {"port": 1, "health_port": 2, "metrics_port": 3}
+    values: dict[str, Setting] = dict.fromkeys(process.placeholders, "x") | {
+        "port": 1,
+        "health_port": 2,
+        "metrics_port": 3,
+    }
     text = plane.files(process, values | {"cert_folder": "/certificates"})["config.yaml"]
     found = yaml.safe_load(text)
     assert found["webhook"] == {"host": "127.0.0.1", "port": 1, "certDir": "/certificates"}
@@ -259,7 +263,7 @@ def test_a_process_with_further_ports_and_files(folder: Path) -> None:
     plane = load_plane(str(folder))
     process = plane.process("controller")
     assert (process.metrics and process.metrics.path, process.ready.port) == ("/stats", "health")
-    values = {"health_port": 4711, "folder": "/there"}
+    values: dict[str, Setting] = {"health_port": 4711, "folder": "/there"}
     assert plane.files(process, values) == {"settings.conf": "listen 4711, image example.com/app, in /there\n"}
 
 

@@ -76,8 +76,8 @@ async def provide(
     versions: Mapping[str, str] | None = None,
     sources: Sources | None = None,
 ) -> dict[str, Artifact]:
-    """The binaries of a plane's components, or of those named, pulled or built where they must be; ends when this is
-    cancelled."""
+    """The binaries of a plane's components, or of those named, pulled or built where they must be; that ends when
+    this is cancelled."""
     stop = threading.Event()
     loop = asyncio.get_running_loop()
 
