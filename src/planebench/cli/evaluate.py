@@ -173,6 +173,9 @@ def show(
     details: Annotated[
         bool, typer.Option("--details", help="Print all figures of all components, below the summary.")
     ] = False,
+    card: Annotated[
+        bool, typer.Option("--card", help="Print what one object costs each component instead.")
+    ] = False,
     component: Annotated[
         list[str] | None,
         typer.Option(
@@ -183,6 +186,12 @@ def show(
     ] = None,
 ) -> None:
     """Print a past run's summary again, from its folder alone."""
+    if card:
+        from planebench.report import card as cards
+        from planebench.slis.card import card as card_of
+
+        output.print(cards.render([card_of(run_folder)]))
+        return
     result = slis.evaluate(run_folder)
     if as_json:
         print(json.render(result))  # plain, for programs

@@ -162,3 +162,20 @@ def init(
     for guess in made.guesses:
         output.print(f"  guessed: {escape(guess)}", highlight=False, soft_wrap=True)
     output.print(f"prove it with: planebench plane check {out}", highlight=False, soft_wrap=True)
+
+
+@app.command("card")
+def cost_card(
+    run_folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders of one plane.")],
+) -> None:
+    """Show what one object costs each component: requests, writes, bytes, CPU, memory.
+
+    With runs of several sizes: how each figure grows with the number of objects.
+    """
+    from planebench.report import card as report
+    from planebench.slis.card import card
+
+    cards = [card(path) for path in run_folders]
+    if len(names := sorted({one.plane for one in cards})) > 1:
+        raise UsageError(f"the runs are of different planes: {', '.join(names)}; give runs of one")
+    output.print(report.render(cards))

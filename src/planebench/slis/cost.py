@@ -36,7 +36,7 @@ def cost(seen: Observations, components: Sequence[Component]) -> Cost:
     """Over the stages, from the first one's start to the last one's end."""
     own = {role: _cpu_s(item for item in components if item.role is role) for role in Role}
     api_cpu_s = _cpu_s(item for item in components if item.name == API_SERVER)
-    requests = _in_stages(seen)
+    requests = requests_in_stages(seen)
     traffic = _traffic(seen)
     bytes_by_role = _bytes_by_role(traffic)
     if not seen.audit.height:
@@ -128,7 +128,7 @@ def _bytes_by_role(traffic: Sequence[Traffic]) -> dict[Role, int]:
     return found
 
 
-def _in_stages(seen: Observations) -> pl.DataFrame:
+def requests_in_stages(seen: Observations) -> pl.DataFrame:
     """The audit log's requests for objects that were received in the stages; watches are marked: they are open for
     as long as their clients like."""
     found = seen.audit.filter(pl.col("received_ns").is_between(*_span_ns(seen)) & (pl.col("resource") != ""))
