@@ -101,7 +101,7 @@ class _Setting:
         has to run on a machine that is still hot from a build."""
         plane = load_plane(self.scenario.plane, self.scenario.settings)
         await provide(
-            component_names(plane),
+            plane,
             self.paths,
             listener,
             versions=versions(self.scenario, plane),
@@ -119,15 +119,16 @@ def check(experiment: Experiment, scenario: Scenario, sources: Sources | None = 
     known = [spec.name for spec in binaries.catalog()]
     for variant in experiment.variants:
         wanted = scenarios.parse(text, name=scenario.name, overrides=variant.overrides)
+        plane = load_plane(wanted.plane, wanted.settings)
         for name, path in variant.components.items():
             if not Path(path).exists():
                 raise UsageError(f"--vary-component {name}: {path}: no such file or source tree")
-            if not Path(path).is_dir() and name not in known:
+            if not Path(path).is_dir() and name not in known and name not in plane.binaries:
                 raise UsageError(f"--vary-component {name}: there is no such component; known: {', '.join(known)}")
         if trees := _Setting.of(wanted, variant, {}, sources or Sources()).sources.trees:
-            plane = load_plane(wanted.plane, wanted.settings)
             allowed = replace(sources or Sources(), trees=trees)
-            binaries.cached(component_names(plane), versions=versions(wanted, plane), sources=allowed)
+            names = [name for name in component_names(plane) if name not in plane.binaries]
+            binaries.cached(names, versions=versions(wanted, plane), sources=allowed)
 
 
 def _evaluate(place: Path) -> None:
