@@ -6,17 +6,30 @@ A few cases belong to the usual suite; ``PLANEBENCH_FAULTS=100 pytest tests/reli
 from __future__ import annotations
 
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from injection import ENGINE, HARNESS, Case, Outcome, run
+from injection import ENGINE, HARNESS, PATIENCE_S, SCENARIO, Case, Outcome, run
 
 from planebench.model import ExitCode
 
-CASES = [Case.drawn(number) for number in range(int(os.environ.get("PLANEBENCH_FAULTS", "4")))]
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing has happened to."""
+    base = tmp_path_factory.mktemp("whole")
+    found = run(Case(0, "nobody", signal.SIGTERM, 0.0), base)
+    assert found.code == ExitCode.PASS, found
+    return found.folder
+
+
+COUNT = int(os.environ.get("PLANEBENCH_FAULTS", "2"))
+CASES = [Case.drawn(number) for number in range(COUNT)]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -67,3 +80,65 @@ def _readable(found: Outcome, told: str) -> None:
     assert shown.returncode in (*ExitCode,), f"{told}\n{shown.stderr}"
     assert "Traceback" not in shown.stderr, f"{told}\n{shown.stderr}"
     assert shown.stdout.strip(), f"{told}\n{shown.stderr}"
+
+
+@pytest.mark.parametrize("size_mib", [20])
+def test_a_disk_that_gets_full(size_mib: int, tmp_path: Path) -> None:
+    """On a small tmpfs of a mount namespace of its own, as its own root."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (tmp_path / "scenario.yaml").write_text(SCENARIO)
+    mount = f"mount -t tmpfs -o size={size_mib}m none {disk}"
+    script = f'{mount} && "$@"; code=$?; cp -r {disk}/run {tmp_path}/kept; exit $code'
+    argv = [sys.executable, "-m", "planebench", "run", "scenario.yaml", "--out", str(disk / "run")]
+    found = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh", *argv],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+        cwd=tmp_path,
+    )
+    told = f"exit code {found.returncode}\n{found.stderr}\n{found.stdout[-2000:]}"
+    assert found.returncode == ExitCode.BROKEN, told
+    (complaint,) = [line for line in found.stderr.splitlines() if line.startswith("planebench: ")]
+    assert "etcd" in complaint and f"the disk of {disk / 'run'} is full" in complaint, told
+    assert "Traceback" not in found.stderr, told
+    assert not list(disk.iterdir()), "nothing was written beside it"
+    shown = subprocess.run(
+        [sys.executable, "-m", "planebench", "show", str(tmp_path / "kept")],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert shown.returncode == ExitCode.PASS and "the run came to its end" in shown.stdout, shown
+
+
+@pytest.mark.parametrize("number", range(COUNT))
+def test_a_damaged_record(number: int, tmp_path: Path, whole_run: Path) -> None:
+    """Any file of a run folder, cut off, emptied, overwritten or removed: one line, and no traceback."""
+    draw = random.Random(number)
+    folder = tmp_path / "run"
+    shutil.copytree(whole_run, folder)
+    file = draw.choice(sorted(path for path in folder.rglob("*") if path.is_file()))
+    content = file.read_bytes()
+    damage = draw.choice(["cut", "empty", "noise", "gone"])
+    if damage == "gone":
+        file.unlink()
+    else:
+        noise = bytes(draw.randrange(256) for _ in range(len(content) // 2))
+        file.write_bytes({"cut": content[: len(content) // 2], "empty": b"", "noise": noise}[damage])
+    (folder / "result.json").unlink(missing_ok=True)
+    shown = subprocess.run(
+        [sys.executable, "-m", "planebench", "show", str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    told = f"{damage} {file.relative_to(folder)}: exit code {shown.returncode}\n{shown.stderr}"
+    assert "Traceback" not in shown.stderr and "internal error" not in shown.stderr, told
+    assert shown.returncode in (*ExitCode,), told
+    if shown.returncode != ExitCode.PASS:
+        assert shown.stderr.startswith("planebench: ") and len(shown.stderr.splitlines()) == 1, told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from planebench import units
 from planebench.cluster.pki import write_secret
 from planebench.components.process import ProcessSpec
 from planebench.kube.probe import Prober
@@ -23,6 +25,8 @@ Source: kubernetes v1.37.2, pkg/kubelet/kubelet.go (initialCrashLoopBackOff, Max
 _TAIL_LINES = 10
 _TAIL_BYTES = 16 * 1024
 _LINE_CHARACTERS = 400
+_LITTLE_BYTES = 64 << 20
+"""What etcd sets aside for a segment of its log (go.etcd.io/etcd v3.7.3, wal.SegmentSizeBytes)."""
 
 # PR_SET_PDEATHSIG (1) is set in a program of its own: Python code between fork and exec is not safe where there
 # are threads. A starter that is gone before the signal is set is seen by getppid.
@@ -90,6 +94,14 @@ class Running:
     def how_it_ended(self) -> str:
         code = self._process.returncode
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit status {code}"
+
+
+def _full_disk(folder: Path, lines: Sequence[str]) -> str:
+    """Words for a component that could not write; empty where that is not it."""
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes >= _LITTLE_BYTES and not any("no space left on device" in line for line in lines):
+        return ""
+    return f"the disk of {folder.parent} is full ({units.format_bytes(free_bytes)} free): free some space"
 
 
 class Supervisor:
@@ -238,6 +250,8 @@ class Supervisor:
         message = f"{running.spec.name} {running.how_it_ended()}"
         if any("address already in use" in line for line in lines):
             message += ": another program has taken its port in the meantime; start again"
+        elif full := _full_disk(self.logs, lines):
+            message += f": {full}"
         else:
             message += f"; its log: {running.record.log}"
         self.failure = ComponentError(message, component=running.spec.name, log_tail=lines)
