@@ -134,6 +134,7 @@ def _frames(runs: Sequence[tuple[RunFolder, Result]]) -> Iterator[tuple[str, pl.
 def _row_lines(result: Result) -> Iterator[dict[str, Any]]:
     groups = [("preparation", "", result.preparation)]
     groups += [(stage.stage, "", stage.rows) for stage in result.stages]
+    groups += [("faults", "", result.resilience)]
     groups += [("", component.name, component.metrics) for component in result.components]
     for stage, component, found in groups:
         for row in found:
