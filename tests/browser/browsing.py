@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Page
+from playwright.async_api import BrowserContext, Page
 
 from planebench.results import Result
+
+DRAWN = "html[data-drawn]"
+PATIENCE_MS = 60_000
 
 
 @dataclass
@@ -31,3 +34,17 @@ class Opened:
 
 Open = Callable[..., Coroutine[Any, Any, Opened]]
 """Opens the report; arguments are those of a browser context, and whether to wait until all is drawn."""
+
+
+async def opened(context: BrowserContext, path: Path, *, wait: bool = True) -> Opened:
+    """A page from disk; ``wait``: until all its charts are drawn."""
+    found = Opened(await context.new_page())
+    page = found.page
+    page.set_default_timeout(PATIENCE_MS)
+    page.on("console", lambda message: found.said.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: found.said.append(f"error: {error}"))
+    page.on("request", lambda request: found.asked.append(request.url))
+    await page.goto(path.as_uri())
+    if wait:
+        await page.wait_for_selector(DRAWN)
+    return found

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import Open, Opened, Report
+from browsing import Open, Opened, Report, opened
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "unit"))  # synthetic runs
@@ -30,8 +30,6 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-DRAWN = "html[data-drawn]"
-PATIENCE_MS = 60_000
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -90,7 +88,7 @@ async def open_report(browser: Browser, report: Report) -> AsyncIterator[Open]:
 
     async def open_(*, wait: bool = True, **options: Any) -> Opened:
         contexts.append(await browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options}))
-        return await _open(contexts[-1], report, wait=wait)
+        return await opened(contexts[-1], report.path, wait=wait)
 
     yield open_
     for context in contexts:
@@ -101,18 +99,5 @@ async def open_report(browser: Browser, report: Report) -> AsyncIterator[Open]:
 async def page(browser: Browser, report: Report) -> AsyncIterator[Page]:
     """One that is drawn already, for tests that only read it or leave it as it was."""
     context = await browser.new_context(viewport={"width": 1280, "height": 900})
-    yield (await _open(context, report, wait=True)).page
+    yield (await opened(context, report.path)).page
     await context.close()
-
-
-async def _open(context: BrowserContext, report: Report, *, wait: bool) -> Opened:
-    opened = Opened(await context.new_page())
-    page = opened.page
-    page.set_default_timeout(PATIENCE_MS)
-    page.on("console", lambda message: opened.said.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: opened.said.append(f"error: {error}"))
-    page.on("request", lambda request: opened.asked.append(request.url))
-    await page.goto(report.path.as_uri())
-    if wait:
-        await page.wait_for_selector(DRAWN)
-    return opened

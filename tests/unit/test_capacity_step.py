@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from synthetic_run import SyntheticRun, ns
 
+from planebench.capacity import step as judging
 from planebench.capacity.document import Step
 from planebench.capacity.step import judge
 from planebench.model import Judgement, Stage
 from planebench.results import RunFolder
+from planebench.results.document import Finding
 
 SCENARIO = """
 apiVersion: planebench.dev/v1
@@ -129,6 +131,15 @@ def test_a_backlog_that_grows_fails_a_step_before_its_slos_do(tmp_path: Path) ->
 def test_a_simulator_that_is_too_slow_is_no_limit_of_the_control_plane(tmp_path: Path) -> None:
     found = judged(step(play_per_s=40), tmp_path)
     assert (found.verdict, found.ended_by) == (Judgement.INCONCLUSIVE, "simulator")
+
+
+@pytest.mark.parametrize(
+    ("name", "whose"),
+    [("simulator.kept_up", "simulator"), ("engine.busy", "harness"), ("watch.gaps", "measurement")],
+)
+def test_a_check_that_does_not_hold_tells_whose_limit_it_was(name: str, whose: str) -> None:
+    finding = Finding(name=name, title="", value="", bound="", ok=False, affects="run")
+    assert judging._whose(finding) == whose
 
 
 def test_objects_that_never_come_are_errors(tmp_path: Path) -> None:

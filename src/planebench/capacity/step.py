@@ -138,6 +138,8 @@ def _simulator(figures: StepFigures) -> str:
 
 
 def _whose(finding: Finding) -> EndedBy:
+    if finding.name == verdict.SIMULATOR:
+        return "simulator"
     return "harness" if finding.name.startswith("engine.") else "measurement"
 
 

@@ -44,6 +44,26 @@ def verdict(found: Capacity) -> str:
             return f"{_what(found)} {outcome.reason}"
 
 
+def judgement(found: Capacity) -> Judgement:
+    """In one word: PASS where a capacity was found, FAIL where not even the first level holds."""
+    match found.outcome.ending if found.outcome else Ending.DOUBT:
+        case Ending.FOUND | Ending.RANGE:
+            return Judgement.PASS
+        case Ending.START:
+            return Judgement.FAIL
+        case Ending.DOUBT:
+            return Judgement.INCONCLUSIVE
+
+
+def headline(found: Capacity) -> str:
+    """The capacity itself: ``98.7/s``, ``500/s or more``, ``none``."""
+    outcome = found.outcome
+    if outcome is None or outcome.capacity is None:
+        return "none shown"
+    more = " or more" if outcome.ending is not Ending.FOUND else ""
+    return f"{level(found, outcome.capacity)}{more}"
+
+
 def _what(found: Capacity) -> str:
     return {
         Load.RATE: "objects per second:",

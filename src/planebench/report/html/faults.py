@@ -32,7 +32,7 @@ def matrix(found: Sequence[FaultResult]) -> Matrix | None:
     if len(found) < 2:
         return None
     return Matrix(
-        tuple(targets),
+        tuple(target or "other" for target in targets),
         tuple(
             (
                 kind.replace("-", " "),
