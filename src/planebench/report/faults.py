@@ -39,13 +39,13 @@ def lines(faults: Sequence[FaultResult]) -> Iterator[RenderableType]:
 
 
 def targets(faults: Sequence[FaultResult]) -> list[str]:
-    """What was struck, in the order in which it was for the first time."""
-    return list(dict.fromkeys(fault.target for fault in faults))
+    """Components that were struck, in the order in which they were for the first time."""
+    return list(dict.fromkeys(fault.target for fault in faults if fault.target))
 
 
 def kinds(faults: Sequence[FaultResult]) -> list[str]:
     """The kinds of faults, in the same way."""
-    return list(dict.fromkeys(fault.kind for fault in faults))
+    return list(dict.fromkeys(fault.kind for fault in faults if fault.target))
 
 
 def of(fault: FaultResult, sli: str) -> FaultFigure | None:
