@@ -167,6 +167,14 @@ def test_a_run_or_a_folder_of_runs(tmp_path: Path) -> None:
     check_alike(found)
 
 
+def test_an_experiment_s_runs_are_its_trials(tmp_path: Path) -> None:
+    """As a baseline, or to tell the noise; what was cut off is none of them."""
+    trials = write_trials(tmp_path / "experiment" / "trials", 2)
+    write_trial(trials / ".cut-off" / "000.1", 7)
+    (tmp_path / "experiment" / "experiment.json").write_text("{}")
+    assert run_folders(tmp_path / "experiment") == [trials / "000", trials / "001"]
+
+
 def test_no_runs(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no such folder"):
         read_group(tmp_path / "none")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -119,6 +120,9 @@ def test_results_are_kept(run: Path) -> None:
         folder.result()
     write_json(run / "result.json", {"schema_version": 0})
     with pytest.raises(PlanebenchError, match="of version 0; `planebench show"):
+        folder.result()
+    shutil.rmtree(folder.raw)
+    with pytest.raises(PlanebenchError, match="of version 0; .* without raw/ it cannot be made again"):
         folder.result()
 
 

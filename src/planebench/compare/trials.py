@@ -11,6 +11,7 @@ from planebench import slis
 from planebench.compare import figures
 from planebench.compare.figures import Figure
 from planebench.compare.setup import Setup, differences, of_run
+from planebench.experiment import is_experiment
 from planebench.model import ExitCode, PlanebenchError, UsageError
 from planebench.results import Result, RunFolder
 from planebench.results.document import Finding
@@ -63,7 +64,7 @@ class Group:
 
 
 def run_folders(path: Path) -> list[Path]:
-    """The run folder itself, or the run folders in it, ordered by their names.
+    """The run folder itself, or the run folders in it, ordered by their names; an experiment's are its trials.
 
     Raises:
         UsageError: there is no such folder, or no run in it.
@@ -72,7 +73,8 @@ def run_folders(path: Path) -> list[Path]:
         raise UsageError(f"{path}: there is no such folder")
     if (path / _RECORD).exists():
         return [path]
-    found = sorted(entry.parent for entry in path.glob(f"*/{_RECORD}"))
+    place = path / "trials" if is_experiment(path) else path
+    found = sorted(entry.parent for entry in place.glob(f"*/{_RECORD}") if not entry.parent.name.startswith("."))
     if not found:
         raise UsageError(f"{path}: is no run folder (it has no {_RECORD}), and holds none")
     return found

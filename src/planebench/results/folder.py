@@ -268,7 +268,9 @@ class RunFolder:
         path = self.path / "result.json"
         version = self._json(path).get("schema_version")
         if version != RESULT_VERSION:
-            raise PlanebenchError(f"{path}: is of version {version}; `planebench show {self.path}` makes it again")
+            again = f"`planebench show {self.path}` makes it again"
+            gone = f"this planebench reads version {RESULT_VERSION}, and without raw/ it cannot be made again"
+            raise PlanebenchError(f"{path}: is of version {version}; {again if self.raw.is_dir() else gone}")
         return self._validated(Result, path)
 
     def _optional(self, name: str) -> dict[str, Any]:
