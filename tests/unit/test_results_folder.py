@@ -122,7 +122,7 @@ def test_results_are_kept(run: Path) -> None:
     with pytest.raises(PlanebenchError, match="of version 0; `planebench show"):
         folder.result()
     shutil.rmtree(folder.raw)
-    with pytest.raises(PlanebenchError, match="of version 0; .* without raw/ it cannot be made again"):
+    with pytest.raises(PlanebenchError, match=r"of version 0; .* without raw/ it cannot be made again"):
         folder.result()
 
 
