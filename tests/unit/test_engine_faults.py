@@ -329,6 +329,18 @@ async def test_more_than_the_most_connections_wait_but_are_sent(tmp_path: Path) 
     assert max(row["sent_ns"] - row["due_ns"] for row in rows) > 50_000_000
 
 
+async def test_a_listener_that_breaks_ends_the_wait(tmp_path: Path) -> None:
+    """Else whoever waits for the engine would wait for ever."""
+
+    def broken(_: Progress) -> None:
+        raise ValueError("no such column")
+
+    async with run(tmp_path, created) as server:
+        server.engine.on_progress = broken
+        with pytest.raises(EngineError, match="cannot be taken: ValueError: no such column"):
+            await server.engine.until(lambda _: False, 20)
+
+
 async def test_a_server_that_is_gone(tmp_path: Path) -> None:
     t0 = time.monotonic_ns()
     async with contextlib.AsyncExitStack() as stack:

@@ -268,8 +268,12 @@ class Engine:
 
     async def _read(self) -> None:
         while line := await self._stdout.readline():
-            message = decode_message(line)
-            self._take(message)
+            try:
+                self._take(decode_message(line))
+            except Exception as error:  # whoever waits for a report must hear of it, and go on reading the rest
+                self._failure = self._failure or EngineError(
+                    f"a report of the load engine cannot be taken: {type(error).__name__}: {error}"
+                )
             async with self._news:
                 self._news.notify_all()
         code = await self._process.wait()

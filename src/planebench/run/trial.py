@@ -193,6 +193,8 @@ class _Trial:
             "planebench_version": __version__,
         }
         self._record = Recorder(folder, header, self._t0_ns, listener)
+        self._sampler: ProcessSampler | None = None
+        """None until processes are sampled; the engine reports before."""
 
     async def run(self) -> None:
         status: Status = "broken"
@@ -465,7 +467,8 @@ class _Trial:
 
     def _progress(self, progress: Progress) -> None:
         self._listener.progress(progress)
-        self._listener.processes(self._sampler.newest, self._sampler.cpu_cores)
+        if self._sampler is not None:
+            self._listener.processes(self._sampler.newest, self._sampler.cpu_cores)
 
     def _write_environment(self, cluster: Cluster) -> None:
         self._folder.write_environment(
