@@ -112,7 +112,7 @@ def write(runs: Sequence[tuple[RunFolder, Result]], out: Path) -> list[Path]:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"--out {out}: cannot be made: {error.strerror or error}") from None
-    return [_written(frame, out / f"{name}.parquet") for name, frame in _frames(runs)]
+    return [_written(frame, out / f"{name}.parquet") for name, frame in frames(runs)]
 
 
 def rows(results: Iterable[Result]) -> pl.DataFrame:
@@ -120,7 +120,8 @@ def rows(results: Iterable[Result]) -> pl.DataFrame:
     return _frame(_ROWS, (line for result in results for line in _row_lines(result)))
 
 
-def _frames(runs: Sequence[tuple[RunFolder, Result]]) -> Iterator[tuple[str, pl.DataFrame]]:
+def frames(runs: Sequence[tuple[RunFolder, Result]]) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Every table with its name, as the module's docstring has them. Raises PlanebenchError: one is damaged."""
     raw = {result.run_id: tables.read(folder) for folder, result in runs}
     for name in tables.SCHEMAS:
         yield name, pl.concat(found[name].select(pl.lit(run).alias(RUN), pl.all()) for run, found in raw.items())

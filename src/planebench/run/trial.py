@@ -185,6 +185,8 @@ class _Trial:
         self._t0_ns = time.monotonic_ns()
         folder.write_scenario(self._scenario)
         folder.write_plane(plane)
+        if options.target is not None:  # also for a run that breaks before it has anything to tell of itself
+            folder.write_environment(self._of_target())
         header = {
             "id": self._run_id,
             "scenario": scenario.name,

@@ -1,0 +1,46 @@
+"""Runs as polars frames, and the example that plots them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from synthetic_run import looked_at, pods
+
+from planebench import frames
+from planebench.model import UsageError
+from planebench.results.tables import SCHEMAS
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    synthetic, _ = pods()
+    return looked_at(synthetic).write(tmp_path / "run")
+
+
+def test_every_table_is_there(run: Path) -> None:
+    found = frames.read(run)
+    assert set(found) == {*SCHEMAS, "rows", "components", "slos", "runs"}
+    assert all(frame.columns[0] == "run" for frame in found.values())
+    assert found["runs"]["run"].to_list() == found["requests"]["run"].unique().to_list()
+    startup = found["rows"].filter(pl.col("sli") == "creation.startup")
+    assert startup.height == 1
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        frames.read(tmp_path / "none")
+
+
+def test_the_plots_are_drawn(run: Path, tmp_path: Path) -> None:
+    program = EXAMPLES / "plot_run.py"
+    command = [sys.executable, "-W", "error", str(program), str(run), str(tmp_path / "plots.html")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "creations" in done.stdout
+    assert "Plotly" in (tmp_path / "plots.html").read_text()
