@@ -3,10 +3,10 @@
     frames = planebench.frames.read("my-run", "another-run")
     frames["requests"].filter(pl.col("verb") == "create")
 
-They are the tables of ``planebench export --format parquet``; docs/results.md has their columns. Observations are
-in ``requests``, ``objects``, ``milestones``, ``events``, ``gaps``, ``samples`` and more; the figures made of them in
-``rows``, ``components``, ``slos``, ``runs``. Each begins with the column ``run``. Times that are called ``*_ns`` are
-nanoseconds since the start of their run.
+They are the tables of ``planebench export --format parquet``; docs/results.md has their columns. Observations
+are in ``requests``, ``objects``, ``milestones``, ``events``, ``gaps``, ``samples`` and more; the figures made of
+them in ``rows``, ``components``, ``slos``, ``runs``. Each begins with the column ``run``. Times that are called
+``*_ns`` are nanoseconds since the start of their run.
 """
 
 from __future__ import annotations
