@@ -33,8 +33,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=(
-        "Exit codes: 0 passed, 1 an SLO failed, 2 wrong usage or input, 3 inconclusive, "
-        "4 the run broke, 130 interrupted."
+        "[bold]Exit codes[/]: 0 passed, 1 an SLO failed, 2 wrong usage or input, 3 inconclusive, "
+        "4 the run broke, 130 interrupted.\n\n"
+        "[bold]Environment[/]: PLANEBENCH_CACHE: folder of the components' binaries (~/.cache/planebench). "
+        "PLANEBENCH_STATE: folder of clusters that are kept running (~/.local/state/planebench/clusters). "
+        "PLANEBENCH_REGISTRY: a mirror of the official images. KUBECONFIG, HTTPS_PROXY, NO_PROXY: as for kubectl, "
+        "of existing clusters. PLANEBENCH_DEBUG=1: show where an internal error came from.\n\n"
+        "[bold]Files[/]: planebench-runs/SCENARIO-TIME: a run's folder, for show, report, export and compare."
     ),
 )
 app.command("run")(evaluate.run)

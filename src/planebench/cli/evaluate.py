@@ -55,11 +55,17 @@ DEFAULT_ELSEWHERE = "pod-density"
 """On a cluster that planebench has not started: its nodes take pods, whatever else is installed."""
 
 
+def complete_scenarios(incomplete: str) -> list[str]:
+    """For the shell: built-in scenarios; files are the shell's own."""
+    return [name for name in scenario.builtin_names() if name.startswith(incomplete)]
+
+
 def run(
     scenario_name: Annotated[
         str | None,
         typer.Argument(
             metavar="[SCENARIO]",
+            autocompletion=complete_scenarios,
             help=f"A built-in scenario (see `planebench scenarios`), or a file; default: {DEFAULT}, and "
             f"{DEFAULT_ELSEWHERE} on an existing cluster.",
         ),

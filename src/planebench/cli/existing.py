@@ -22,6 +22,18 @@ if TYPE_CHECKING:
 
 _PANEL = "Existing clusters"
 
+
+def _complete_contexts(ctx: typer.Context, incomplete: str) -> list[str]:
+    """For the shell: the contexts of the kubeconfig that is named, or of the usual ones."""
+    from planebench.kube import kubeconfig
+
+    try:
+        found = kubeconfig.Kubeconfig.load(ctx.params.get("kubeconfig"))
+    except PlanebenchError:
+        return []
+    return [name for name in found.contexts if name.startswith(incomplete)]
+
+
 Kubeconfig = Annotated[
     Path | None,
     typer.Option(
@@ -36,6 +48,7 @@ Context = Annotated[
     typer.Option(
         "--context",
         metavar="CONTEXT",
+        autocompletion=_complete_contexts,
         rich_help_panel=_PANEL,
         help="Its context; without --kubeconfig, of $KUBECONFIG or ~/.kube/config.",
     ),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sys
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import psutil
 
-from planebench.model import ExitCode, PlanebenchError
+from planebench.model import ExitCode, PlanebenchError, UsageError
 
 T = TypeVar("T")
 
@@ -29,8 +30,15 @@ def run_interruptibly(main: Coroutine[Any, Any, T]) -> T:
     A second signal kills every child process and cancels the clean-up, too.
 
     Raises:
+        UsageError: this system is not Linux.
         Interrupted: a signal came; names it.
     """
+    if sys.platform != "linux":
+        main.close()
+        raise UsageError(
+            f"control planes and load need Linux (epoll, timerfd, pidfd), this is {sys.platform}; past runs can "
+            "be shown, reported, exported and compared here (docs/installation.md)"
+        )
     with asyncio.Runner() as runner:
         return runner.run(_interruptible(main))
 
