@@ -34,6 +34,11 @@ SECTIONS = {
     "Kill": "faults[], kind kill",
     "Pause": "faults[], kind pause",
     "Restart": "faults[], kind restart",
+    "Latency": "faults[], kind latency",
+    "Bandwidth": "faults[], kind bandwidth",
+    "ConnectionLoss": "faults[], kind connection-loss",
+    "EtcdFull": "faults[], kind etcd-full",
+    "MoveLeader": "faults[], kind move-leader",
     "Timeouts": "timeouts",
     "SLO": "slos[]",
 }

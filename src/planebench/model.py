@@ -316,7 +316,7 @@ class FaultRecord:
     name: str = ""
     """Unique in its run."""
     target: str = ""
-    """What it struck: a component, or nodes."""
+    """What it struck: a component, connections (``kube-apiserver to etcd``), or nodes."""
     processes: tuple[str, ...] = ()
     """The target's processes that it struck."""
     stage: str = ""
@@ -325,13 +325,20 @@ class FaultRecord:
     """From when on it was in effect."""
     ready_ns: int = -1
     """When what it had struck said that it was ready again."""
+    prepared_ns: int = -1
+    """When its preparation began, which may take its time but does no harm yet; -1: it had none."""
+    leader: str = ""
+    """The member that led in place of the one that it had struck; empty: none had to."""
+    leader_ns: int = -1
+    """When that one was first seen to lead."""
 
     @property
     def label(self) -> str:
-        """For people: ``kill etcd``, ``node-silence of 3 nodes``."""
+        """For people: ``kill etcd-2``, ``latency kube-apiserver to etcd``, ``node-silence of 3 nodes``."""
         if self.nodes:
             return f"{self.kind} of {len(self.nodes):,} node{'s' if len(self.nodes) > 1 else ''}"
-        return f"{self.kind} {', '.join(self.processes) or self.target}".rstrip()
+        alone = len(self.processes) == 1 and " to " not in self.target
+        return f"{self.kind} {self.processes[0] if alone else self.target}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)

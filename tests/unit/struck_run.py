@@ -106,7 +106,7 @@ def struck(*, overrides: Mapping[str, str] | None = None, recovers: bool = True)
             request["namespace"] = "planebench-canary"
     run.consistency = {
         "t_ns": int((end_s - 1) * 1e9),
-        "collections": [{"resource": "pods", "etcd": stored, "cache": stored}],
+        "collections": [{"resource": "pods", "etcd": stored, "caches": [stored]}],
         "canaries": revisions,
     }
     return run

@@ -15,6 +15,7 @@ def test_catalogue_takes_versions_from_the_modules() -> None:
     assert {one.name: one.version for one in catalog()} == {
         "etcd": "v3.7.3",
         "kwok": "v0.8.0",
+        "toxiproxy": "v2.12.0",
         "kube-apiserver": "v1.37.2",
         "kube-scheduler": "v1.37.2",
         "kube-controller-manager": "v1.37.2",
@@ -32,7 +33,7 @@ def test_components_of_a_graph_stand_together_and_share_their_flags() -> None:
 
 
 def test_unknown_component_is_named_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"'kubelet'; known components: etcd, kwok, kube-apiserver"):
+    with pytest.raises(UsageError, match=r"'kubelet'; known components: etcd, kwok, toxiproxy"):
         spec("kubelet")
 
 
@@ -42,7 +43,7 @@ def test_modules_name_the_component_as_a_tool_and_pin_every_sum(one: ComponentSp
     assert re.search(rf"^(tool|\t)\s*{re.escape(one.package)}$", go_mod, re.MULTILINE)
     replaced = dict(re.findall(r"^\t(\S+) => (\S+ v\S+)$", go_mod, re.MULTILINE))
     required = re.findall(r"^\t(\S+) (v\S+)(?: // indirect)?$", go_mod, re.MULTILINE)
-    assert len(required) > 50
+    assert len(required) > (15 if one.name == "toxiproxy" else 50), "one of them is small"
     go_sum = (one.module_dir / "go.sum").read_text()
     for module, version in required:
         pinned = replaced.get(module, f"{module} {version}")

@@ -419,4 +419,6 @@ def test_a_binary_is_asked_for_its_version(tmp_path: Path) -> None:
 
 
 def test_every_component_has_an_image() -> None:
-    assert all(one.image is not None for one in catalog())
+    tags = {one.name: one.image.tag(one.version) for one in catalog() if one.image}
+    assert tags.keys() == {one.name for one in catalog()}
+    assert (tags["etcd"], tags["toxiproxy"]) == ("v3.7.3", "2.12.0"), "as each project tags them"

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from planebench.components import (
+    ALONE,
+    Balancer,
     ClientLimits,
     Etcd,
     KubeApiserver,
@@ -17,7 +19,10 @@ from planebench.components import (
     KubeScheduler,
     Kwok,
     Layout,
+    Link,
+    Member,
     ProcessSpec,
+    Toxiproxy,
 )
 from planebench.components.kwok import Parallelism
 from planebench.model import Identity, Role, UsageError
@@ -352,3 +357,70 @@ def test_kwok_before_0_8_gets_stages_that_it_knows() -> None:
 def test_steps_that_kwok_before_0_8_cannot_play_are_refused() -> None:
     with pytest.raises(UsageError, match=r"kwok v0\.7\.0: the stage a has steps that need kwok 0\.8\.0"):
         played("v0.7.0", {"delete": True}, {"patch": {"template": ""}})
+
+
+# --- several members, a load balancer, a proxy -----------------------------------------------------------------
+
+
+def values(spec: ProcessSpec) -> dict[str, str]:
+    return dict(argument.removeprefix("--").split("=", 1) for argument in spec.arguments)
+
+
+def test_members_of_etcd_know_one_another_and_keep_their_data_apart() -> None:
+    cluster = {"etcd-1": 1, "etcd-2": 2, "etcd-3": 3}
+    specs = [Etcd(LAYOUT, 10, n, ETCD_CLIENT, member=Member(n, 3), cluster=cluster).spec() for n in (1, 2, 3)]
+    assert [spec.name for spec in specs] == list(cluster)
+    assert {spec.component for spec in specs} == {"etcd"}
+    told = values(specs[1])
+    assert told["name"] == "etcd-2"
+    assert told["initial-cluster"] == (
+        "etcd-1=https://127.0.0.1:1,etcd-2=https://127.0.0.1:2,etcd-3=https://127.0.0.1:3"
+    )
+    assert len({values(spec)["data-dir"] for spec in specs}) == 3
+
+
+def test_several_members_elect_a_leader_and_have_a_host_name_each() -> None:
+    member = Member(2, 2)
+    specs = [
+        KubeScheduler(LAYOUT, 1, OBSERVER, member=member).spec(),
+        KubeControllerManager(LAYOUT, 1, API, ADMIN, OBSERVER, member=member).spec(),
+    ]
+    for spec in specs:
+        assert values(spec)["leader-elect"] == "true"
+        assert spec.name == spec.hostname == f"{spec.component}-2"
+        assert values(spec)["kubeconfig"].endswith("-2.conf")
+        assert not any("leader-elect" in line for line in spec.deviations)
+    assert not scheduler().hostname
+
+
+def test_a_configuration_s_leader_election_holds_for_several_schedulers() -> None:
+    wanted = {"leaderElection": {"leaseDuration": "5s", "renewDeadline": "3s", "retryPeriod": "1s"}}
+    for member, elects in ((Member(1, 2), True), (ALONE, False)):
+        spec = KubeScheduler(LAYOUT, 1, OBSERVER, configuration=wanted, member=member).spec()
+        (content,) = spec.files.values()
+        election = json.loads(content)["leaderElection"]
+        assert election["leaderElect"] is elects
+        assert ("leaseDuration" in election) is elects
+
+
+def test_the_balancer_is_etcd_s_gateway() -> None:
+    spec = Balancer(LAYOUT, 6443, (1, 2), ADMIN).spec()
+    assert spec.arguments[:2] == ("gateway", "start")
+    assert "--endpoints=127.0.0.1:1,127.0.0.1:2" in spec.arguments
+    assert (spec.component, spec.binary) == ("load-balancer", "etcd")
+
+
+def test_the_proxy_listens_for_each_link_on_loopback_and_tells_that_it_is_there() -> None:
+    links = [
+        Link("kube-apiserver", "kube-apiserver", "etcd", 10, 20),
+        Link("load", "load", "kube-apiserver", 11, 21),
+    ]
+    spec = Toxiproxy(LAYOUT, 8474, links, seed=7).spec()
+    (content,) = spec.files.values()
+    assert json.loads(content) == [
+        {"name": "kube-apiserver-etcd", "listen": "127.0.0.1:10", "upstream": "127.0.0.1:20", "enabled": True},
+        {"name": "load-kube-apiserver", "listen": "127.0.0.1:11", "upstream": "127.0.0.1:21", "enabled": True},
+    ]
+    assert {"-host=127.0.0.1", "-port=8474", "-seed=7"} <= set(spec.arguments)
+    assert spec.role is Role.HARNESS
+    assert len(spec.deviations) == 2

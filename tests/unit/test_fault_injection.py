@@ -36,6 +36,9 @@ class Played:
     def __init__(self, number: int, log: list[str], *, recovers_s: float = 0.0, fails: bool = False) -> None:
         self.number, self.log, self.recovers_s, self.fails = number, log, recovers_s, fails
 
+    async def prepare(self) -> None:
+        """Nothing is to be prepared."""
+
     async def strike(self) -> Struck:
         self.log.append(f"strike {self.number}")
         if self.fails:

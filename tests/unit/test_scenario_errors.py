@@ -133,6 +133,47 @@ def fault(text: str) -> str:
             " {kind: kill, component: etcd, name: kill-kwok-2}]",
             "my.yaml:8: faults[2].name: another fault has the name 'kill-kwok-2'",
         ),
+        ("topology: {kwok: 2}", "my.yaml:8: topology.kwok: plays the nodes alone"),
+        ("topology: {etdc: 3}", "my.yaml:8: topology.etdc: unknown component; did you mean 'etcd'?"),
+        ("topology: {etcd: 0}", "my.yaml:8: topology.etcd: must be at least 1"),
+        (
+            "faults: [{kind: kill, component: etcd, member: 2}]",
+            "faults[0].member: etcd has 1 (topology.etcd), got 2",
+        ),
+        (
+            "faults: [{kind: kill, component: etcd, member: leader}]",
+            "faults[0].member: etcd has one member, and no",
+        ),
+        (
+            "topology: {kube-apiserver: 2}\nfaults: [{kind: kill, component: kube-apiserver, member: leader}]",
+            "my.yaml:9: faults[0].member: API servers have no leader",
+        ),
+        ("faults: [{kind: move-leader}]", "faults[0].kind: takes several members of etcd"),
+        (
+            "faults: [{kind: latency, between: [etcd], latency: 1s, for: 1s}]",
+            "faults[0].between: expected a client and a server, for instance [kube-apiserver, etcd]",
+        ),
+        (
+            "faults: [{kind: latency, between: [load, etcd], latency: 1s, for: 1s}]",
+            "faults[0].between: expected [kube-apiserver, etcd], or a client and kube-apiserver",
+        ),
+        (
+            "faults: [{kind: latency, between: [lod, kube-apiserver], latency: 1s, for: 1s}]",
+            "faults[0].between: lod is no client of kube-apiserver; did you mean 'load'?",
+        ),
+        (
+            "faults: [{kind: latency, between: [load, kube-apiserver], latency: 1s, jitter: 2s, for: 1s}]",
+            "faults[0].jitter: must be at most the latency, 1s",
+        ),
+        (
+            "faults: [{kind: bandwidth, between: [load, kube-apiserver], rate: 10, for: 1s}]",
+            "faults[0].rate: must be at least 1k (1,000 bytes per second), got 10",
+        ),
+        ("faults: [{kind: etcd-full, quota: 1Mi, for: 1s}]", "faults[0].quota: must be at least 16Mi, got 1Mi"),
+        (
+            "components: {etcd: {flags: {quota-backend-bytes: 1}}}\nfaults: [{kind: etcd-full, for: 1s}]",
+            "my.yaml:9: faults[0].quota: excludes components.etcd.flags.quota-backend-bytes",
+        ),
         ("faults: [{kind: pause, component: etcd}]", "my.yaml:8: faults[0].for: is required"),
         ("faults: [{kind: kill, component: etcd, fr: 1s}]", "faults[0].fr: unknown key; did you mean 'for'?"),
         ("name: again", "my.yaml:8: the key 'name' stands twice"),

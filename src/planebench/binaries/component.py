@@ -43,12 +43,17 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """Where an official image has a component's binary. Its tag is the version."""
+    """Where an official image has a component's binary."""
 
     repository: str
     """Without the registry's host, for instance ``coreos/etcd``."""
     path: str
     """In the image's file system, without the leading slash."""
+    tag_form: str = "{version}"
+    """How its tag is made of the version: with its leading v, or as ``{number}`` without."""
+
+    def tag(self, version: str) -> str:
+        return self.tag_form.format(version=version, number=version.removeprefix("v"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,7 @@ def _spec(name: str, graph: Graph, parts: Mapping[str, str]) -> ComponentSpec:
         _pinned_version(graph.name, graph.module),
         graph.module + parts["package"],
         _GRAPHS / graph.name,
-        Image(parts["image"], parts["path"]),
+        Image(parts["image"], parts["path"], parts.get("tag", "{version}")),
     )
 
 

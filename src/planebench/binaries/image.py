@@ -71,9 +71,10 @@ def pull(
         raise ImageUnavailableError(f"there is no official image of {spec.name} {spec.version}")
     wanted = wanted or local_platform()
     repository = spec.image.repository
-    name = f"{registry.name}/{repository}:{spec.version}"
+    tag = spec.image.tag(spec.version)
+    name = f"{registry.name}/{repository}:{tag}"
     registry.demand_reachable()
-    manifest = _for_platform(registry, repository, spec.version, wanted, name)
+    manifest = _for_platform(registry, repository, tag, wanted, name)
     layers = _layers(manifest, name)
     finder = _Finder(registry, repository, layers, work_dir, name, on_bytes)
     binary = finder.find(PurePosixPath(spec.image.path))

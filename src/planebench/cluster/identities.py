@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from planebench.cluster import kubeconfig, pki
+from planebench.cluster.wiring import Wiring
 from planebench.components import users
 from planebench.components.kube_apiserver import CERTIFICATE_NAMES, FRONT_PROXY_USER
 from planebench.components.layout import LOOPBACK, Layout
@@ -51,8 +52,9 @@ class Identities:
     etcd_client: Identity
 
     @classmethod
-    def issue(cls, layout: Layout, plane: Plane, api: tuple[str, int]) -> Identities:
-        """Write all certificates, keys and kubeconfigs of a new cluster whose API server is at ``api``."""
+    def issue(cls, layout: Layout, plane: Plane, wiring: Wiring) -> Identities:
+        """Write all certificates, keys and kubeconfigs of a new cluster: of each member of a component one of the
+        latter, for each may reach the API servers in its own way."""
         ca = pki.Authority.create(layout, "ca", "kubernetes")
         etcd_ca = pki.Authority.create(layout, "etcd/ca", "etcd-ca")
         front_proxy_ca = pki.Authority.create(layout, "front-proxy-ca", "front-proxy-ca")
@@ -70,15 +72,16 @@ class Identities:
         ca.issue("controller-manager-server", "kube-controller-manager", server_names=_SERVER_NAMES, client=False)
         ca.issue(f"{SIMULATOR}-server", SIMULATOR, server_names=_SERVER_NAMES, client=False)
 
-        def client(name: str, user: str, *groups: str) -> Identity:
+        def client(name: str, user: str, *groups: str, component: str = "") -> Identity:
             identity = ca.issue(name, user, groups)
-            access = Access(*api, layout.ca, identity)
-            kubeconfig.write(layout.kubeconfig(name), access, layout.folder.name)
+            for member in wiring.members(component or name):
+                access = Access(LOOPBACK, wiring.api_port(component or name, member), layout.ca, identity)
+                kubeconfig.write(layout.kubeconfig(f"{name}{member.suffix}"), access, layout.folder.name)
             return identity
 
         simulator = plane.simulator.user or SIMULATOR_USER
-        client("scheduler", "system:kube-scheduler")
-        client("controller-manager", "system:kube-controller-manager")
+        client("scheduler", "system:kube-scheduler", component="kube-scheduler")
+        client("controller-manager", "system:kube-controller-manager", component="kube-controller-manager")
         client(SIMULATOR, simulator.name, *simulator.groups)
         for process in plane.processes:
             client(process.name, process.user.name, *process.user.groups)

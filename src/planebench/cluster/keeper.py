@@ -52,7 +52,7 @@ async def keep(folder: Path) -> None:
                 load=cluster.load,
                 kubeconfig=layout.kubeconfig("admin"),
                 logs=folder / "logs",
-                etcd_data=layout.etcd_data,
+                etcd_data=cluster.etcd_data,
                 processes=cluster.processes,
                 deviations=cluster.deviations,
                 timeline_s=cluster.timeline_s,

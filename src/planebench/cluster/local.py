@@ -14,9 +14,12 @@ from planebench import stages
 from planebench.cluster.identities import SIMULATOR, Identities, objects
 from planebench.cluster.installation import Installation
 from planebench.cluster.ports import Ports
-from planebench.cluster.process import Running, Supervisor
+from planebench.cluster.process import Supervisor
+from planebench.cluster.wiring import LOAD, Wiring
 from planebench.components import (
+    ALONE,
     Audit,
+    Balancer,
     ClientLimits,
     Etcd,
     KubeApiserver,
@@ -24,8 +27,10 @@ from planebench.components import (
     KubeScheduler,
     Kwok,
     Layout,
+    Member,
     Probe,
     ProcessSpec,
+    Toxiproxy,
 )
 from planebench.components.layout import LOOPBACK
 from planebench.kube.client import Client
@@ -64,6 +69,12 @@ class ClusterConfig:
     """The API server's audit log; None: it writes none."""
     profiling: bool = False
     """Components serve profiles of themselves."""
+    topology: Mapping[str, int] = field(default_factory=dict)
+    """Component -> how many members it has; one where nothing is said."""
+    links: frozenset[tuple[str, str]] = frozenset()
+    """Pairs of a client and a server whose connections go through a proxy, see :class:`Wiring`."""
+    seed: int = 1
+    """Of what the proxy draws by chance."""
     timeout_s: float = _DEFAULT_TIMEOUT_S
     """From the first process to a healthy control plane."""
 
@@ -77,11 +88,13 @@ class LocalCluster:
         self.timeline_s: dict[str, float] = {}
         """Step -> seconds from the start until it was done."""
         self._ports = Ports()
-        self._api_port = self._ports.take()
+        self.wiring = Wiring(self._ports, config.plane, config.topology, config.links)
         self.supervisor = Supervisor(logs, folder, t0_ns)
         self._specs: list[ProcessSpec] = []
         self._members: dict[str, list[str]] = {}
         self._etcd: list[Etcd] = []
+        self.proxy_url = ""
+        """Of the proxy's API; empty: there is none."""
         self._start_s = time.monotonic()
         self._identities: Identities | None = None
 
@@ -136,7 +149,8 @@ class LocalCluster:
 
     @property
     def etcd_data(self) -> Path:
-        return self.layout.etcd_data
+        """Of the first member."""
+        return self._etcd[0].data
 
     @property
     def etcd(self) -> list[Endpoint]:
@@ -153,7 +167,12 @@ class LocalCluster:
     @property
     def load(self) -> Access:
         """For load: an ordinary user with a priority level of its own."""
-        return self._access(self._issued.load)
+        return self._access(self._issued.load, self.wiring.api_port(LOAD, ALONE))
+
+    @property
+    def api_servers(self) -> list[Access]:
+        """Each API server by itself, for set-up work."""
+        return [self._access(self._issued.admin, port) for port in self.wiring.api_servers]
 
     async def failure(self) -> ComponentError:
         """Waits until a component ends unasked, and says how."""
@@ -180,40 +199,34 @@ class LocalCluster:
     async def _start_all(self, on_status: Callable[[str], None]) -> None:
         plane = self.config.plane
         on_status("starting etcd and the API server")
-        self._identities = Identities.issue(self.layout, plane, (LOOPBACK, self._api_port))
+        wiring = self.wiring
+        self._identities = Identities.issue(self.layout, plane, wiring)
         self._done("certificates")
-        etcd = Etcd(
-            self.layout,
-            self._ports.take(),
-            self._ports.take(),
-            self._issued.etcd_client,
-            self._flags("etcd"),
-            version=self._version("etcd"),
-            profiling=self.config.profiling,
-        )
-        self._etcd.append(etcd)
-        await self._started(etcd.spec())
-        api = KubeApiserver(
-            self.layout,
-            self._api_port,
-            etcd.url,
-            self._issued.admin,
-            self._issued.observer,
-            self._flags("kube-apiserver"),
-            self.config.audit,
-        )
-        await self._started(api.spec())
+        if wiring.proxy is not None:
+            proxy = Toxiproxy(self.layout, wiring.proxy, wiring.links, self.config.seed)
+            self.proxy_url = proxy.url
+            await self._started("toxiproxy", [proxy.spec()])
+        self._etcd = [self._etcd_member(member) for member in wiring.members("etcd")]
+        await self._started("etcd", [etcd.spec() for etcd in self._etcd])
+        servers = [self._api_server(member) for member in wiring.members("kube-apiserver")]
+        await self._started("kube-apiserver", [server.spec() for server in servers])
+        if wiring.balancer is not None:
+            balancer = Balancer(self.layout, wiring.balancer, wiring.api_servers, self._issued.admin)
+            await self._started("load-balancer", [balancer.spec()])
         on_status("starting scheduler, controller manager and simulator")
         ports = {
-            process.name: {name: self._ports.take() for name in ("", *process.ports)}
+            process.name: [
+                {name: self._ports.take() for name in ("", *process.ports)} for _ in wiring.members(process.name)
+            ]
             for process in plane.processes
         }
         async with Client(self.admin) as client, asyncio.TaskGroup() as group:
-            group.create_task(self._started(self._scheduler()))
-            group.create_task(self._manage(client, api.url))
+            schedulers = [self._scheduler(member) for member in wiring.members("kube-scheduler")]
+            group.create_task(self._started("kube-scheduler", schedulers))
+            group.create_task(self._manage(client))
             group.create_task(self._extend(client, ports, on_status))
 
-    async def _manage(self, client: Client, api_url: str) -> None:
+    async def _manage(self, client: Client) -> None:
         """The controller manager, and its controllers' accounts.
 
         It would make them itself, one after the other at 20 requests a second: most of its start. The API server's
@@ -233,14 +246,19 @@ class LocalCluster:
                     client.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
                 )
         self._done("accounts")
-        await self._started(self._controller_manager(api_url))
+        name = "kube-controller-manager"
+        await self._started(name, [self._controller_manager(member) for member in self.wiring.members(name)])
 
     async def _extend(
-        self, client: Client, ports: Mapping[str, Mapping[str, int]], on_status: Callable[[str], None]
+        self,
+        client: Client,
+        ports: Mapping[str, Sequence[Mapping[str, int]]],
+        on_status: Callable[[str], None],
     ) -> None:
         """The plane and the simulator, whose kinds have to be there before it starts."""
         plane = self.config.plane
-        installation = Installation(client, plane, self.layout.ca, ports)
+        first = {name: own[0] for name, own in ports.items()}
+        installation = Installation(client, plane, self.layout.ca, first)
         async with asyncio.TaskGroup() as group:
             for item in objects(plane):
                 group.create_task(client.create(item))
@@ -251,26 +269,60 @@ class LocalCluster:
         tokens = {account: await installation.token(account) for account in accounts}
         self._done(f"{plane.name} installed")
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._started(self._kwok()))
+            group.create_task(self._started("kwok", [self._kwok()]))
             for process in plane.processes:
-                group.create_task(self._started(self._plane_process(process, ports[process.name], tokens)))
+                members = self.wiring.members(process.name)
+                specs = [
+                    self._plane_process(process, member, own, tokens)
+                    for member, own in zip(members, ports[process.name], strict=True)
+                ]
+                group.create_task(self._started(process.name, specs))
         await installation.expose()
         self._done("ready")
 
-    async def _started(self, spec: ProcessSpec) -> Running:
-        self._specs.append(spec)
-        self._members.setdefault(spec.name, []).append(spec.name)
-        running = self.supervisor.start(spec, self.config.binaries[spec.component])
-        await self.supervisor.wait_ready(running)
-        self._done(spec.name)
-        return running
+    async def _started(self, component: str, specs: Sequence[ProcessSpec]) -> None:
+        """Start all members of a component, and wait until each is ready."""
+        self._specs += specs
+        self._members[component] = [spec.name for spec in specs]
+        binaries = self.config.binaries
+        running = [self.supervisor.start(spec, binaries[spec.binary or spec.component]) for spec in specs]
+        async with asyncio.TaskGroup() as group:
+            for one in running:
+                group.create_task(self.supervisor.wait_ready(one))
+        self._done(component)
 
     def _done(self, step: str) -> None:
         self.timeline_s[step] = round(time.monotonic() - self._start_s, 3)
 
     # --- components ---
 
-    def _scheduler(self) -> ProcessSpec:
+    def _etcd_member(self, member: Member) -> Etcd:
+        own = self.wiring.etcd[member.number - 1]
+        return Etcd(
+            self.layout,
+            own.client,
+            own.peer,
+            self._issued.etcd_client,
+            self._flags("etcd"),
+            version=self._version("etcd"),
+            profiling=self.config.profiling,
+            member=member,
+            cluster=self.wiring.etcd_cluster,
+        )
+
+    def _api_server(self, member: Member) -> KubeApiserver:
+        return KubeApiserver(
+            self.layout,
+            self.wiring.api_servers[member.number - 1],
+            self.wiring.etcd_url(member),
+            self._issued.admin,
+            self._issued.observer,
+            self._flags("kube-apiserver"),
+            self.config.audit,
+            member=member,
+        )
+
+    def _scheduler(self, member: Member) -> ProcessSpec:
         return KubeScheduler(
             self.layout,
             self._ports.take(),
@@ -278,17 +330,19 @@ class LocalCluster:
             self.config.scheduler_limits,
             self._flags("kube-scheduler"),
             self.config.scheduler_configuration,
+            member=member,
         ).spec()
 
-    def _controller_manager(self, api_url: str) -> ProcessSpec:
+    def _controller_manager(self, member: Member) -> ProcessSpec:
         return KubeControllerManager(
             self.layout,
             self._ports.take(),
-            api_url,
+            self.admin.url,
             self._issued.admin,
             self._issued.observer,
             self.config.controller_manager_limits,
             self._flags("kube-controller-manager"),
+            member=member,
         ).spec()
 
     def _kwok(self) -> ProcessSpec:
@@ -303,9 +357,12 @@ class LocalCluster:
             profiling=self.config.profiling,
         ).spec()
 
-    def _plane_process(self, process: Process, ports: Mapping[str, int], tokens: Mapping[str, str]) -> ProcessSpec:
+    def _plane_process(
+        self, process: Process, member: Member, ports: Mapping[str, int], tokens: Mapping[str, str]
+    ) -> ProcessSpec:
         layout = self.layout
-        folder = layout.folder / process.name
+        own_name = process.name + member.suffix
+        folder = layout.folder / own_name
         certificates = folder / "tls"
         certificates.mkdir(mode=0o700, parents=True)
         certificate, key = layout.certificate(f"{process.name}-server"), layout.key(f"{process.name}-server")
@@ -313,7 +370,7 @@ class LocalCluster:
         (certificates / "tls.key").symlink_to(key.absolute())
         values: dict[str, Setting] = {
             "port": ports[""],
-            "kubeconfig": str(layout.kubeconfig(process.name)),
+            "kubeconfig": str(layout.kubeconfig(own_name)),
             "cert": str(certificate),
             "key": str(key),
             "cert_folder": str(certificates),
@@ -325,9 +382,11 @@ class LocalCluster:
         flags = self._flags(process.component)
         given = [str(substitute(argument, {**plane.settings, **values})) for argument in process.argv]
         kept = [argument for argument in given if argument.lstrip("-").partition("=")[0] not in flags]
-        ready, metrics = process.ready, process.metrics
+        # Of several members only one ever says that it leads.
+        ready = process.ready if member.alone or process.lease is None else process.lease.standby
+        metrics = process.metrics
         return ProcessSpec(
-            name=process.name,
+            name=own_name,
             component=process.component,
             arguments=(*kept, *(f"--{name}={value}" for name, value in flags.items())),
             ready=Probe(Endpoint(_url(ports[ready.port], ready.path, ready.tls), layout.ca), ready.contains),
@@ -342,9 +401,8 @@ class LocalCluster:
             environment=process.environment,
             files={folder / name: text for name, text in plane.files(process, values).items()},
             ports=tuple(ports.values()),
-            deviations=tuple(
-                f"{process.name} --{name}={value}: set by the scenario" for name, value in flags.items()
-            ),
+            deviations=tuple(f"{own_name} --{name}={value}: set by the scenario" for name, value in flags.items()),
+            hostname="" if member.alone else own_name,
         )
 
     def _version(self, component: str) -> str:
@@ -358,8 +416,8 @@ class LocalCluster:
         assert self._identities is not None, "certificates come first"  # noqa: S101
         return self._identities
 
-    def _access(self, identity: Identity) -> Access:
-        return Access(LOOPBACK, self._api_port, self.layout.ca, identity)
+    def _access(self, identity: Identity, port: int = 0) -> Access:
+        return Access(LOOPBACK, port or self.wiring.front, self.layout.ca, identity)
 
 
 def _url(port: int, path: str, tls: bool) -> str:

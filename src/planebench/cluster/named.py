@@ -266,6 +266,7 @@ async def start(
         "scheduler_configuration": config.scheduler_configuration,
         "controller_manager_limits": config.controller_manager_limits,
         "delays_ms": config.delays_ms,
+        "topology": config.topology,
         "timeout_s": config.timeout_s,
     }
     served = {"name": name, "plane": plane.source, "config": {**plain, "settings": plane.settings}}

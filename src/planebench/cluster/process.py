@@ -30,13 +30,38 @@ _LITTLE_BYTES = 64 << 20
 
 # PR_SET_PDEATHSIG (1) is set in a program of its own: Python code between fork and exec is not safe where there
 # are threads. A starter that is gone before the signal is set is seen by getppid.
+# A host name of its own takes a UTS namespace (CLONE_NEWUTS, 0x04000000), which only root may make; others make a
+# user namespace along with it (CLONE_NEWUSER, 0x10000000), in which they stay who they are. A new user namespace
+# takes PR_SET_PDEATHSIG away, so that comes last.
 _SHIM = """\
 import ctypes, os, sys
-ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
-if os.getppid() != int(sys.argv[1]): sys.exit(1)
-try: os.execv(sys.argv[2], sys.argv[2:])
-except OSError as error: sys.exit(f"{sys.argv[2]}: {error.strerror}")
+parent, hostname, *argv = sys.argv[1:]
+libc = ctypes.CDLL(None, use_errno=True)
+if hostname:
+    uid, gid = os.geteuid(), os.getegid()
+    if libc.unshare(0x04000000):
+        if libc.unshare(0x14000000): sys.exit(f"no host name of its own: {os.strerror(ctypes.get_errno())}")
+        for name, line in ("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1"):
+            with open(f"/proc/self/{name}", "w") as file: file.write(line)
+    name = hostname.encode()
+    if libc.sethostname(name, len(name)): sys.exit(f"no host name of its own: {os.strerror(ctypes.get_errno())}")
+libc.prctl(1, 9, 0, 0, 0)
+if os.getppid() != int(parent): sys.exit(1)
+try: os.execv(argv[0], argv)
+except OSError as error: sys.exit(f"{argv[0]}: {error.strerror}")
 """
+
+
+def no_hostnames() -> str:
+    """Why processes cannot have host names of their own here; empty: they can."""
+    tried = subprocess.run(
+        [*_shim("planebench"), "/bin/true"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    return tried.stderr.strip()
+
+
+def _shim(hostname: str = "") -> list[str]:
+    return [sys.executable, "-I", "-S", "-c", _SHIM, str(os.getpid()), hostname]
 
 
 class Running:
@@ -171,7 +196,7 @@ class Supervisor:
         argv = (str(binary), *spec.arguments)
         with log.open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _SHIM, str(os.getpid()), *argv],
+                [*_shim(spec.hostname), *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -5,16 +5,20 @@ sets on top is a deviation, too, and all of them are listed in the run's environ
 """
 
 from planebench.components.audit import Audit
+from planebench.components.balancer import Balancer
 from planebench.components.etcd import Etcd
 from planebench.components.kube_apiserver import KubeApiserver
 from planebench.components.kube_controller_manager import KubeControllerManager
 from planebench.components.kube_scheduler import KubeScheduler
 from planebench.components.kwok import Kwok
 from planebench.components.layout import Layout
-from planebench.components.process import ClientLimits, Probe, ProcessSpec
+from planebench.components.process import ALONE, ClientLimits, Member, Probe, ProcessSpec
+from planebench.components.toxiproxy import Link, Toxiproxy
 
 __all__ = [
+    "ALONE",
     "Audit",
+    "Balancer",
     "ClientLimits",
     "Etcd",
     "KubeApiserver",
@@ -22,6 +26,9 @@ __all__ = [
     "KubeScheduler",
     "Kwok",
     "Layout",
+    "Link",
+    "Member",
     "Probe",
     "ProcessSpec",
+    "Toxiproxy",
 ]

@@ -1,12 +1,13 @@
-"""etcd, one member. Source: kubernetes v1.37.2, cmd/kubeadm/app/phases/etcd/local.go (getEtcdCommand)."""
+"""etcd. Source: kubernetes v1.37.2, cmd/kubeadm/app/phases/etcd/local.go (getEtcdCommand)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from planebench.components.layout import LOOPBACK, Layout
-from planebench.components.process import Change, Flags, Probe, ProcessSpec, for_version
+from planebench.components.process import ALONE, Change, Flags, Member, Probe, ProcessSpec, for_version
 from planebench.model import Endpoint, Identity, Profiler
 
 NAME = "etcd"
@@ -25,7 +26,7 @@ Source: https://etcd.io/docs/v3.6/dev-guide/limit/"""
 
 @dataclass(frozen=True, slots=True)
 class Etcd:
-    """One etcd member with TLS for clients and peers, its data on disk, fsync on."""
+    """One etcd member, alone or of several, with TLS for clients and peers, its data on disk, fsync on."""
 
     layout: Layout
     client_port: int
@@ -36,6 +37,18 @@ class Etcd:
     version: str = "unknown"
     """Where it is not known, flags are as the pinned version has them."""
     profiling: bool = False
+    member: Member = ALONE
+    cluster: Mapping[str, int] = field(default_factory=dict)
+    """Of several members: each one's name and peer port."""
+
+    @property
+    def name(self) -> str:
+        return NAME + self.member.suffix
+
+    @property
+    def data(self) -> Path:
+        """Its data's folder."""
+        return self.layout.etcd_data if self.member.alone else self.layout.folder / self.name
 
     @property
     def url(self) -> str:
@@ -45,14 +58,16 @@ class Etcd:
         layout = self.layout
         peer_url = f"https://{LOOPBACK}:{self.peer_port}"
         ca = layout.certificate("etcd/ca")
+        own_name = "planebench" if self.member.alone else self.name
+        cluster = self.cluster or {own_name: self.peer_port}
         kubeadm = {
-            "name": "planebench",
+            "name": own_name,
             "listen-client-urls": self.url,
             "advertise-client-urls": self.url,
             "listen-peer-urls": peer_url,
             "initial-advertise-peer-urls": peer_url,
-            "initial-cluster": f"planebench={peer_url}",
-            "data-dir": str(layout.etcd_data),
+            "initial-cluster": ",".join(f"{name}=https://{LOOPBACK}:{port}" for name, port in cluster.items()),
+            "data-dir": str(self.data),
             "cert-file": str(layout.certificate("etcd/server")),
             "key-file": str(layout.key("etcd/server")),
             "trusted-ca-file": str(ca),
@@ -75,13 +90,14 @@ class Etcd:
             changes["enable-pprof"] = Change("true", "profiles were asked for")
         flags = Flags(NAME, for_version(kubeadm, _RENAMED, self.version), changes, self.flags)
         return ProcessSpec(
-            name=NAME,
+            name=self.name,
             component=NAME,
             arguments=flags.arguments,
             ready=Probe(self._endpoint("/readyz")),
             metrics=self._endpoint("/metrics"),
             profiler=Profiler.PPROF if self.profiling else Profiler.NONE,
             ports=(self.client_port, self.peer_port),
+            hostname="" if self.member.alone else self.name,
             deviations=flags.deviations,
         )
 

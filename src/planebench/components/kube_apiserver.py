@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from planebench.components.audit import Audit
 from planebench.components.layout import LOOPBACK, Layout
-from planebench.components.process import Change, Flags, Probe, ProcessSpec
+from planebench.components.process import ALONE, Change, Flags, Member, Probe, ProcessSpec
 from planebench.model import Endpoint, Identity, Profiler
 
 NAME = "kube-apiserver"
@@ -34,12 +34,14 @@ class KubeApiserver:
     layout: Layout
     port: int
     etcd_url: str
+    """Of several members of etcd: all, with commas between them."""
     prober: Identity
     """Asks whether it is ready."""
     observer: Identity
     """Reads its metrics."""
     flags: Mapping[str, str] = field(default_factory=dict)
     audit: Audit | None = None
+    member: Member = ALONE
 
     @property
     def url(self) -> str:
@@ -90,7 +92,7 @@ class KubeApiserver:
             changes |= {name: Change(value, reason) for name, value in self.audit.flags(policy).items()}
         flags = Flags(NAME, kubeadm, changes, self.flags)
         return ProcessSpec(
-            name=NAME,
+            name=NAME + self.member.suffix,
             component=NAME,
             arguments=flags.arguments,
             ready=Probe(Endpoint(self.url + "/readyz", layout.ca, self.prober)),
@@ -98,5 +100,6 @@ class KubeApiserver:
             files={policy: self.audit.policy()} if self.audit is not None else {},
             profiler=Profiler.PPROF,
             ports=(self.port,),
+            hostname="" if self.member.alone else NAME + self.member.suffix,
             deviations=flags.deviations,
         )

@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from planebench.components.layout import LOOPBACK, Layout
-from planebench.components.process import Change, ClientLimits, Flags, Probe, ProcessSpec
+from planebench.components.process import (
+    ALONE,
+    ALONE_REASON,
+    Change,
+    ClientLimits,
+    Flags,
+    Member,
+    Probe,
+    ProcessSpec,
+)
 from planebench.model import Endpoint, Identity, Profiler
 
 NAME = "kube-controller-manager"
@@ -15,7 +24,7 @@ NAME = "kube-controller-manager"
 
 @dataclass(frozen=True, slots=True)
 class KubeControllerManager:
-    """The controller manager, without leader election; with its clients' limits where they are given."""
+    """The controller manager, with its clients' limits where they are given; of several members one works."""
 
     layout: Layout
     port: int
@@ -25,11 +34,12 @@ class KubeControllerManager:
     limits: ClientLimits | None = None
     """For each of its controllers."""
     flags: Mapping[str, str] = field(default_factory=dict)
+    member: Member = ALONE
 
     def spec(self) -> ProcessSpec:
         layout = self.layout
         ca = str(layout.ca)
-        kubeconfig = str(layout.kubeconfig("controller-manager"))
+        kubeconfig = str(layout.kubeconfig(f"controller-manager{self.member.suffix}"))
         kubeadm = {
             "bind-address": LOOPBACK,
             "leader-elect": "true",
@@ -48,7 +58,7 @@ class KubeControllerManager:
         }
         changes = {
             "secure-port": Change(str(self.port), "several clusters run side by side"),
-            "leader-elect": Change("false", "one member, and no kubelet that would restart it after a lost lease"),
+            **({"leader-elect": Change("false", ALONE_REASON)} if self.member.alone else {}),
             "tls-cert-file": Change(
                 str(layout.certificate("controller-manager-server")), "its metrics come over verified TLS"
             ),
@@ -62,7 +72,7 @@ class KubeControllerManager:
             changes["kube-api-burst"] = Change(str(self.limits.burst), reason)
         flags = Flags(NAME, kubeadm, changes, self.flags)
         return ProcessSpec(
-            name=NAME,
+            name=NAME + self.member.suffix,
             component=NAME,
             arguments=flags.arguments,
             # Its own /healthz is 200 before any controller runs. This one is what every pod has to wait for.
@@ -75,6 +85,7 @@ class KubeControllerManager:
             metrics=self._endpoint("/metrics"),
             profiler=Profiler.PPROF,
             ports=(self.port,),
+            hostname="" if self.member.alone else NAME + self.member.suffix,
             deviations=flags.deviations,
         )
 

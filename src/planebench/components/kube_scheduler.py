@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from planebench.components.layout import LOOPBACK, Layout
-from planebench.components.process import Change, ClientLimits, Flags, Probe, ProcessSpec
+from planebench.components.process import (
+    ALONE,
+    ALONE_REASON,
+    Change,
+    ClientLimits,
+    Flags,
+    Member,
+    Probe,
+    ProcessSpec,
+)
 from planebench.model import Endpoint, Identity, Profiler, UsageError
 
 NAME = "kube-scheduler"
@@ -18,7 +27,7 @@ NAME = "kube-scheduler"
 
 @dataclass(frozen=True, slots=True)
 class KubeScheduler:
-    """The scheduler, without leader election; with its client's limits where they are given."""
+    """The scheduler, with its client's limits where they are given; of several members one works."""
 
     layout: Layout
     port: int
@@ -27,11 +36,12 @@ class KubeScheduler:
     flags: Mapping[str, str] = field(default_factory=dict)
     configuration: Mapping[str, Any] = field(default_factory=dict)
     """A part of its configuration file; planebench adds what it has to set itself."""
+    member: Member = ALONE
 
     def spec(self) -> ProcessSpec:
         """Raises UsageError where limits or a configuration are given along with a file of one's own."""
         layout = self.layout
-        kubeconfig = str(layout.kubeconfig("scheduler"))
+        kubeconfig = str(layout.kubeconfig(f"scheduler{self.member.suffix}"))
         kubeadm = {
             "bind-address": LOOPBACK,
             "leader-elect": "true",
@@ -41,7 +51,7 @@ class KubeScheduler:
         }
         changes = {
             "secure-port": Change(str(self.port), "several clusters run side by side"),
-            "leader-elect": Change("false", "one member, and no kubelet that would restart it after a lost lease"),
+            **({"leader-elect": Change("false", ALONE_REASON)} if self.member.alone else {}),
             "client-ca-file": Change(
                 str(layout.ca), "it starts while the API server, which would tell, still does"
             ),
@@ -69,12 +79,12 @@ class KubeScheduler:
                     f"kube-scheduler: {what} and the flag config exclude each other; "
                     "set qps and burst in that file's clientConnection, and what else there is to set"
                 )
-            file = layout.configuration(NAME)
-            files[file] = json.dumps(_configuration(kubeconfig, self.limits, self.configuration), indent=1)
+            file = layout.configuration(NAME + self.member.suffix)
+            files[file] = json.dumps(self._configuration(kubeconfig), indent=1)
             changes["config"] = Change(str(file), "; ".join(reasons))
         flags = Flags(NAME, kubeadm, changes, self.flags)
         return ProcessSpec(
-            name=NAME,
+            name=NAME + self.member.suffix,
             component=NAME,
             arguments=flags.arguments,
             ready=Probe(self._endpoint("/readyz")),
@@ -82,23 +92,22 @@ class KubeScheduler:
             files=files,
             profiler=Profiler.PPROF,
             ports=(self.port,),
+            hostname="" if self.member.alone else NAME + self.member.suffix,
             deviations=flags.deviations,
         )
 
     def _endpoint(self, path: str) -> Endpoint:
         return Endpoint(f"https://{LOOPBACK}:{self.port}{path}", self.layout.ca, self.observer)
 
-
-def _configuration(
-    kubeconfig: str, limits: ClientLimits | None, configuration: Mapping[str, Any]
-) -> Mapping[str, object]:
-    connection = {**(configuration.get("clientConnection") or {}), "kubeconfig": kubeconfig}
-    if limits is not None:
-        connection |= {"qps": limits.qps, "burst": limits.burst}
-    return {
-        "apiVersion": "kubescheduler.config.k8s.io/v1",
-        "kind": "KubeSchedulerConfiguration",
-        **configuration,
-        "clientConnection": connection,
-        "leaderElection": {"leaderElect": False},
-    }
+    def _configuration(self, kubeconfig: str) -> Mapping[str, object]:
+        connection = {**(self.configuration.get("clientConnection") or {}), "kubeconfig": kubeconfig}
+        if self.limits is not None:
+            connection |= {"qps": self.limits.qps, "burst": self.limits.burst}
+        election = {} if self.member.alone else self.configuration.get("leaderElection") or {}
+        return {
+            "apiVersion": "kubescheduler.config.k8s.io/v1",
+            "kind": "KubeSchedulerConfiguration",
+            **self.configuration,
+            "clientConnection": connection,
+            "leaderElection": {**election, "leaderElect": not self.member.alone},
+        }

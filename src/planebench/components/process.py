@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from planebench.model import Endpoint, Profiler, Role
 from planebench.versions import numbers
@@ -27,13 +28,35 @@ class ClientLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """One of the processes of a component that are alike."""
+
+    number: int = 1
+    of: int = 1
+
+    @property
+    def alone(self) -> bool:
+        return self.of == 1
+
+    @property
+    def suffix(self) -> str:
+        """Of its name, and of files of its own; empty where it is alone."""
+        return "" if self.alone else f"-{self.number}"
+
+
+ALONE: Final = Member()
+ALONE_REASON: Final = "one member, and no kubelet that would restart it after a lost lease"
+"""Why it does not compete for a lease."""
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessSpec:
     """Everything that is needed to start a component and to look into it."""
 
     name: str
     """Unique in its cluster; names its log."""
     component: str
-    """The catalogue's name of its binary."""
+    """What it is; of the catalogue's components, the name."""
     arguments: tuple[str, ...]
     """Without the binary itself."""
     ready: Probe
@@ -49,6 +72,11 @@ class ProcessSpec:
     """It listens on these, on loopback."""
     again: Probe | None = None
     """Tells that it is up after a restart; None: as for the first time."""
+    binary: str = ""
+    """The catalogue's name of its binary; empty: the component's."""
+    hostname: str = ""
+    """The host name that it is to see; empty: this machine's. Members of one component tell one another apart by
+    it."""
     deviations: tuple[str, ...] = ()
     """Where it differs from what kubeadm starts, with the reason."""
 

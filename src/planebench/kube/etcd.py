@@ -5,8 +5,8 @@ Source: etcd v3.7.3, api/etcdserverpb/rpc.proto; keys and values are base64 ther
 
 from __future__ import annotations
 
+import asyncio
 import base64
-import contextlib
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self
@@ -17,6 +17,7 @@ from planebench.kube.client import tls_context
 from planebench.model import Endpoint, PlanebenchError
 
 _TIMEOUT_S: Final = 30.0
+_STATUS_TIMEOUT_S: Final = 0.5
 _PAGE: Final = 5_000
 NO_SPACE: Final = "NOSPACE"
 """The alarm of a member whose database has outgrown its quota: no more writes."""
@@ -102,13 +103,30 @@ class EtcdClient:
         return max(int(answer.get("dbSize", 0)) for answer in answers)
 
     async def leader(self) -> int | None:
-        """The place of the member that leads; None: none does."""
-        for place, member in enumerate(self._members):
-            with contextlib.suppress(EtcdError):
-                answer = await self._ask("maintenance/status", member)
-                if answer.get("leader", "0") == answer["header"]["member_id"]:
-                    return place
-        return None
+        """The place of the member that leads, by its own word; None: none says so."""
+        answers = await asyncio.gather(*map(self._status, self._members))
+        return next(
+            (
+                place
+                for place, answer in enumerate(answers)
+                if answer and answer.get("leader") == answer["header"]["member_id"]
+            ),
+            None,
+        )
+
+    async def move_leader(self, place: int, to: int) -> None:
+        """Let the member that leads hand over to another one."""
+        answer = await self._ask("maintenance/status", self._members[to])
+        await self._ask(
+            "maintenance/transfer-leadership", self._members[place], targetID=answer["header"]["member_id"]
+        )
+
+    async def _status(self, member: Endpoint) -> dict[str, Any] | None:
+        try:
+            async with asyncio.timeout(_STATUS_TIMEOUT_S):
+                return await self._ask("maintenance/status", member)
+        except (EtcdError, TimeoutError):
+            return None
 
     async def _ask(self, method: str, member: Endpoint | None = None, /, **body: Any) -> dict[str, Any]:
         """A request to one member, or to the first one that can be reached."""

@@ -343,6 +343,11 @@ class Reducer:
         """An object's UID, the key of :attr:`alive`."""
         return str(self._values(obj)[_UID])
 
+    def held(self, uid: str) -> frozenset[str]:
+        """The milestones whose rules hold now for an object that exists."""
+        tracked = self.alive[uid]
+        return frozenset((ADDED, *(name for bit, name in self._names if tracked.holding & bit)))
+
     def listed(self, obj: Any) -> Change:
         """An object of the initial LIST: what already holds was reached before, at an unknown time."""
         values = self._values(obj)

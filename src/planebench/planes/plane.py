@@ -116,6 +116,8 @@ class Lease(_Part):
 
     namespace: str
     name: str
+    standby: Ready
+    """How a member says that it is up, whether it acts or not."""
 
 
 class Process(_Part):

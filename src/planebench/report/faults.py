@@ -20,6 +20,7 @@ _COLUMNS = {
     "faults.first_write": "write",
     "faults.first_read": "read",
     "faults.as_before": "as before",
+    "faults.failover": "new leader",
     "faults.first_work": "work",
     "faults.caught_up": "caught up",
 }
@@ -87,11 +88,13 @@ def _cell(faults: Sequence[FaultResult]) -> Text:
 def _table(faults: Sequence[FaultResult]) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False, expand=False)
     table.add_column("fault", overflow="fold")
-    for heading in _COLUMNS.values():
-        table.add_column(heading, justify="right", overflow="fold")
+    # What no fault has a figure of takes no room.
+    columns = [sli for sli in _COLUMNS if any(of(fault, sli) for fault in faults)]
+    for sli in columns:
+        table.add_column(_COLUMNS[sli], justify="right", overflow="fold")
     table.add_column("work is")
     for fault in faults:
-        found = [of(fault, sli) for sli in _COLUMNS]
+        found = [of(fault, sli) for sli in columns]
         cells = [Text(amount(figure), style=_style(figure)) for figure in found]
         table.add_row(fault.label, *cells, Text(fault.work.removeprefix("first "), style="dim"))
     return table

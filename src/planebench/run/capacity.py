@@ -21,7 +21,7 @@ from planebench.model import ComponentError, UsageError
 from planebench.planes import load_plane
 from planebench.results import RunFolder
 from planebench.run.listener import Listener, Silent
-from planebench.run.provision import cluster_config, provide, versions
+from planebench.run.provision import cluster_config, provide, versions, wanted_components
 from planebench.run.trial import RunOptions, SharedControlPlane, run
 from planebench.scenario import Scenario
 from planebench.slis.catalog import check as check_slos
@@ -65,6 +65,7 @@ async def search_capacity(
         plane,
         options.components,
         listener,
+        names=wanted_components(scenario, plane),
         versions=versions(scenario, plane),
         sources=options.sources,
     )

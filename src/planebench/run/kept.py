@@ -18,7 +18,7 @@ from planebench.model import ComponentError, ComponentProcess, UsageError
 from planebench.planes import Plane, load_plane
 from planebench.run import provision
 from planebench.run.listener import Listener
-from planebench.run.provision import cluster_config, provide
+from planebench.run.provision import cluster_config, no_topology, provide, wanted_components
 from planebench.scenario import Scenario
 
 _POLL_S: Final = 0.1
@@ -42,6 +42,8 @@ async def up(
         ComponentError: it, or its nodes, did not get ready in time.
     """
     named.demand_free(name)  # before anything is built
+    if wrong := list(no_topology(scenario)):
+        raise UsageError("\n".join(wrong))
     plane = load_plane(scenario.plane, scenario.settings)
     cluster = await keep(name, scenario, plane, components, listener, sources)
     try:
@@ -68,6 +70,7 @@ async def keep(
         plane,
         components,
         listener,
+        names=wanted_components(scenario, plane),
         versions=provision.versions(scenario, plane),
         sources=sources,
     )

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from planebench import binaries
 from planebench.binaries import Artifact, BuildProgress, Sources
 from planebench.cluster.local import ClusterConfig, component_names
+from planebench.cluster.process import no_hostnames
 from planebench.components import Audit, ClientLimits
 from planebench.model import ComponentError, UsageError
 from planebench.planes import Plane
 from planebench.run.listener import Listener
 from planebench.scenario import ClientLimits as WantedLimits
-from planebench.scenario import Scenario
+from planebench.scenario import EtcdFull, LinkFault, Scenario
 
 
 def cluster_config(
@@ -32,14 +33,46 @@ def cluster_config(
         plane=plane,
         binaries={name: artifact.path for name, artifact in artifacts.items()},
         versions={name: artifact.version for name, artifact in artifacts.items()},
-        flags={name: options.flags for name, options in scenario.components.items()},
+        flags=_flags(scenario),
         scheduler_limits=_limits(scenario.limits.kube_scheduler),
         scheduler_configuration=_scheduler_configuration(scenario),
         controller_manager_limits=_limits(scenario.limits.kube_controller_manager),
         audit=audit,
         profiling=profiling,
+        topology=scenario.topology,
+        links=links(scenario),
+        seed=scenario.seed,
         timeout_s=scenario.timeouts.cluster,
     )
+
+
+def links(scenario: Scenario) -> frozenset[tuple[str, str]]:
+    """Pairs of a client and a server whose connections a fault strikes."""
+    found = (fault.between for fault in scenario.faults if isinstance(fault, LinkFault))
+    return frozenset((client, server) for client, server in found)
+
+
+def wanted_components(scenario: Scenario, plane: Plane) -> list[str]:
+    """The components that a scenario's cluster is made of, by the catalogue's names."""
+    return [*component_names(plane), *(["toxiproxy"] if links(scenario) else [])]
+
+
+def no_topology(scenario: Scenario) -> Iterator[str]:
+    """Why the scenario's topology cannot be had on this machine, in one line; nothing where it can."""
+    several = next((name for name, count in scenario.topology.items() if count > 1), "")
+    if several and (reason := no_hostnames()):
+        yield (
+            f"topology.{several}: its members need a host name each, which takes root or user namespaces "
+            f"(sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns): {reason}"
+        )
+
+
+def _flags(scenario: Scenario) -> dict[str, Mapping[str, str]]:
+    flags: dict[str, Mapping[str, str]] = {name: options.flags for name, options in scenario.components.items()}
+    quotas = [fault.quota_bytes for fault in scenario.faults if isinstance(fault, EtcdFull)]
+    if quotas:
+        flags["etcd"] = {**flags.get("etcd", {}), "quota-backend-bytes": str(min(quotas))}
+    return flags
 
 
 def _scheduler_configuration(scenario: Scenario) -> Mapping[str, Any]:

@@ -42,7 +42,7 @@ from planebench.run.existing import Target
 from planebench.run.faults import Conditions, Faults, Surroundings, unavailable
 from planebench.run.lifecycle import START, Lifecycle
 from planebench.run.listener import Listener, Silent
-from planebench.run.provision import cluster_config, provide, versions
+from planebench.run.provision import cluster_config, no_topology, provide, versions, wanted_components
 from planebench.run.record import Recorder
 from planebench.scenario import NodeSilence, Scenario
 from planebench.slis.catalog import check as check_slos
@@ -127,9 +127,13 @@ async def run(
         if options.audited or options.profile:
             raise UsageError("--keep-up: a cluster that stays up is neither audited nor profiled; leave one out")
         named.demand_free(options.keep_up)
+    if options.audited and scenario.topology.get("kube-apiserver", 1) > 1:
+        raise UsageError(
+            "--audit, --trace: one API server writes one audit log; topology.kube-apiserver has several members"
+        )
     plane = load_plane(scenario.plane, scenario.settings)
     conditions = Conditions(kept=options.keep_up is not None, elsewhere=options.target is not None)
-    if wrong := [*check_slos(scenario.slos), *unavailable(scenario, conditions)]:
+    if wrong := [*check_slos(scenario.slos), *unavailable(scenario, conditions), *no_topology(scenario)]:
         raise UsageError("\n".join(wrong))
     started = datetime.now(UTC)
     folder = RunFolder.create(out)
@@ -150,7 +154,7 @@ async def _provide(
         plane,
         options.components,
         listener,
-        names=None if options.target is None else beside.COMPONENTS,
+        names=wanted_components(scenario, plane) if options.target is None else beside.COMPONENTS,
         versions=versions(scenario, plane),
         sources=options.sources,
     )
@@ -358,7 +362,7 @@ class _Trial:
                 ),
                 client,
                 Faults(Surroundings(self._scenario, planner, cluster, client), engine, self._record),
-                lambda: self._read_consistency(cluster, client, planner),
+                lambda: self._read_consistency(cluster, planner),
             )
             listener.status(f"control plane ready, adding {self._scenario.node_count:,} nodes")
             await life.prepare(again=self._shared is not None)
@@ -367,7 +371,7 @@ class _Trial:
             if self._target is not None:
                 await existing.take_over(self._target, scraper, self._folder.scrapes, self._t0_ns)
 
-    async def _read_consistency(self, cluster: Cluster, client: Client, planner: Planner) -> None:
+    async def _read_consistency(self, cluster: Cluster, planner: Planner) -> None:
         """After faults of components: etcd's truth, for all that was acknowledged and shown to be held against."""
         struck = any(not isinstance(fault, NodeSilence) for fault in self._scenario.faults)
         if not struck or not isinstance(cluster, LocalCluster):
@@ -380,7 +384,7 @@ class _Trial:
         try:
             found = await consistency.read(
                 cluster.etcd,
-                client,
+                cluster.api_servers,
                 [resource for resource in resources if resource.namespaced],
                 self._scenario.namespaces,
                 canary.paths(self._scenario),

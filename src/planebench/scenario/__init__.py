@@ -1,7 +1,21 @@
 """Scenarios: YAML documents that say what is evaluated, under which load, and what is demanded of it."""
 
 from planebench.scenario.check import check, warnings
-from planebench.scenario.faults import Fault, Kill, NodeSilence, Pause, ProcessFault, Restart, fault_names
+from planebench.scenario.faults import (
+    Bandwidth,
+    ConnectionLoss,
+    EtcdFull,
+    Fault,
+    Kill,
+    Latency,
+    LinkFault,
+    MoveLeader,
+    NodeSilence,
+    Pause,
+    ProcessFault,
+    Restart,
+    fault_names,
+)
 from planebench.scenario.load import builtin_names, builtin_text, dump, load, parse
 from planebench.scenario.model import (
     SLO,
@@ -27,13 +41,19 @@ from planebench.scenario.values import Bound
 __all__ = [
     "SLO",
     "Arrival",
+    "Bandwidth",
     "Bound",
     "Burst",
     "ChangeLoad",
     "ClientLimits",
+    "ConnectionLoss",
     "Constant",
+    "EtcdFull",
     "Fault",
     "Kill",
+    "Latency",
+    "LinkFault",
+    "MoveLeader",
     "NodePool",
     "NodeSilence",
     "ObjectKind",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import NamedTuple
 
 from planebench import units
 from planebench.planes import Plane
-from planebench.scenario.faults import Fault, ProcessFault, fault_names
+from planebench.scenario.faults import EtcdFull, Fault, Latency, LinkFault, MoveLeader, ProcessFault, fault_names
 from planebench.scenario.model import ObjectKind, Scenario, apportion
 
+REPLICATED = ("etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager")
+"""Kubernetes' components that can have several members."""
+API_CLIENTS = ("kube-scheduler", "kube-controller-manager", "kwok", "load", "clients")
+"""Those of every plane whose connections to the API servers can be struck; `clients` are all of them."""
 KUBERNETES_COMPONENTS = ("etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager", "kwok")
 
 
@@ -50,7 +54,8 @@ def check(scenario: Scenario, plane: Plane) -> Iterator[Problem]:
             if kind.expect == "unschedulable" and plane.workloads[kind.template].unschedulable is None:
                 yield Problem((*path, "expect"), f"of a {kind.template}, plane {plane.name} cannot tell that")
     yield from _check_changes(scenario, plane)
-    yield from _check_faults(scenario.faults, known)
+    yield from _check_topology(scenario, plane)
+    yield from _check_faults(scenario, plane)
 
 
 def _known_components(plane: Plane) -> list[str]:
@@ -126,11 +131,41 @@ def _check_changes(scenario: Scenario, plane: Plane) -> Iterator[Problem]:
         )
 
 
-def _check_faults(faults: Sequence[Fault], known: Sequence[str]) -> Iterator[Problem]:
+def _check_topology(scenario: Scenario, plane: Plane) -> Iterator[Problem]:
+    known = _replicated(plane)
+    for component, count in scenario.topology.items():
+        path = ("topology", component)
+        if component == "kwok":
+            yield Problem(path, "plays the nodes alone: it is no part of what is evaluated")
+        elif component in {process.name for process in plane.processes} - set(known) and count > 1:
+            yield Problem(path, "elects no leader among several members, so it has one")
+        elif component not in _known_components(plane):
+            yield Problem(path, f"unknown component{suggest(component, known)}")
+
+
+def _replicated(plane: Plane) -> list[str]:
+    """Components that can have several members."""
+    return [*REPLICATED, *(process.name for process in plane.processes if process.lease)]
+
+
+def _check_faults(scenario: Scenario, plane: Plane) -> Iterator[Problem]:
+    faults, known = scenario.faults, _known_components(plane)
     for number, fault in enumerate(faults):
         path = ("faults", number)
-        if isinstance(fault, ProcessFault) and fault.component not in known:
-            yield Problem((*path, "component"), f"unknown component{suggest(fault.component, known)}")
+        if isinstance(fault, ProcessFault):
+            if fault.component not in known:
+                yield Problem((*path, "component"), f"unknown component{suggest(fault.component, known)}")
+            yield from _check_member(fault.member, fault.component, scenario, path)
+        if isinstance(fault, LinkFault):
+            yield from _check_link(fault, scenario, plane, path)
+        if isinstance(fault, EtcdFull) and "quota-backend-bytes" in _etcd_flags(scenario):
+            yield Problem((*path, "quota"), "excludes components.etcd.flags.quota-backend-bytes: give one of them")
+        if isinstance(fault, MoveLeader) and scenario.topology.get("etcd", 1) == 1:
+            yield Problem((*path, "kind"), "takes several members of etcd, for instance topology: {etcd: 3}")
+        if isinstance(fault, Latency) and fault.jitter > fault.latency:
+            yield Problem(
+                (*path, "jitter"), f"must be at most the latency, {units.format_duration(fault.latency)}"
+            )
         for before in faults[:number]:
             if _meet(before, fault):
                 yield Problem((*path, "at"), f"another fault of {fault.target} goes on at that time")
@@ -139,6 +174,39 @@ def _check_faults(faults: Sequence[Fault], known: Sequence[str]) -> Iterator[Pro
     for number, name in enumerate(names):
         if name in names[:number]:
             yield Problem(("faults", number, "name"), f"another fault has the name {name!r}")
+
+
+def _etcd_flags(scenario: Scenario) -> Mapping[str, str]:
+    options = scenario.components.get("etcd")
+    return options.flags if options else {}
+
+
+def _check_link(
+    fault: LinkFault, scenario: Scenario, plane: Plane, path: tuple[str | int, ...]
+) -> Iterator[Problem]:
+    client, server = fault.between
+    clients = [*API_CLIENTS, *(process.name for process in plane.processes)]
+    if (client, server) != ("kube-apiserver", "etcd") and server != "kube-apiserver":
+        yield Problem((*path, "between"), "expected [kube-apiserver, etcd], or a client and kube-apiserver")
+    elif server == "kube-apiserver" and client not in clients:
+        yield Problem((*path, "between"), f"{client} is no client of kube-apiserver{suggest(client, clients)}")
+    elif client not in ("load", "clients"):
+        yield from _check_member(fault.member, client, scenario, path)
+    elif fault.member is not None:
+        yield Problem((*path, "member"), f"{client} has no members")
+
+
+def _check_member(
+    member: int | str | None, component: str, scenario: Scenario, path: tuple[str | int, ...]
+) -> Iterator[Problem]:
+    count = scenario.topology.get(component, 1)
+    where = (*path, "member")
+    if isinstance(member, int) and member > count:
+        yield Problem(where, f"{component} has {count} (topology.{component}), got {member}")
+    elif member == "leader" and component == "kube-apiserver":
+        yield Problem(where, "API servers have no leader: all of them serve; give a number, or all")
+    elif member == "leader" and count == 1:
+        yield Problem(where, f"{component} has one member, and no leader; set topology.{component}")
 
 
 def _meet(one: Fault, other: Fault) -> bool:

@@ -5,14 +5,35 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Final, Literal, get_args
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from planebench.scenario.part import Part
-from planebench.scenario.values import Name, NodeCount, Seconds, SecondsOrNone
+from planebench import units
+from planebench.scenario.part import Part, as_tuple
+from planebench.scenario.values import Name, NodeCount, Quantity, Seconds, SecondsOrNone
 
+SMALLEST_QUOTA: Final = 16 * 2**20
+"""etcd has written several MB before it holds its first object."""
 FaultStage = Literal["creation", "management", "monitoring"]
+
+
+def _a_pair(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(names) != 2:
+        raise ValueError("expected a client and a server, for instance [kube-apiserver, etcd]")
+    return names
+
+
+def _a_rate(rate: str) -> str:
+    if units.parse_quantity(rate) < 1000:
+        raise ValueError(f"must be at least 1k (1,000 bytes per second), got {rate}")
+    return rate
+
+
+def _a_quota(quota: str) -> str:
+    if units.parse_quantity(quota) < SMALLEST_QUOTA:
+        raise ValueError(f"must be at least 16Mi, got {quota}")
+    return quota
 
 
 class _Fault(Part):
@@ -52,9 +73,15 @@ class NodeSilence(_Fault):
         return min(wanted, nodes)
 
 
+MemberOf = Annotated[int, Field(ge=1, le=100)] | Literal["leader", "all"] | None
+
+
 class _OfComponent(_Fault):
     component: Name
     """etcd, kube-apiserver, kube-scheduler, kube-controller-manager, kwok, or a process of the plane."""
+    member: MemberOf = None
+    """Which one, where `topology` has several: its number, `leader`, or `all`. Without it the leader, or the first
+    one where there is none."""
 
     @property
     def target(self) -> str:
@@ -89,14 +116,104 @@ class Restart(_OfComponent):
     """How long it stays away, from its end on."""
 
 
+class _OfLink(_Fault):
+    between: Annotated[tuple[Name, ...], BeforeValidator(as_tuple), AfterValidator(_a_pair)]
+    """A client and a server: `[kube-apiserver, etcd]`, or one of the API servers' clients and kube-apiserver:
+    kube-scheduler, kube-controller-manager, kwok, a process of the plane, `load` (planebench's own) or `clients`
+    (all of them)."""
+    member: Annotated[int, Field(ge=1, le=100)] | Literal["leader"] | None = None
+    """Of a client that has several members in `topology`: its number, or `leader`. Without it all of them."""
+
+    @property
+    def target(self) -> str:
+        return " to ".join(self.between)
+
+
+class Latency(_OfLink):
+    """Everything that a server sends to a client comes later."""
+
+    kind: Literal["latency"]
+    """The kind of fault."""
+    latency: Seconds
+    """By how much."""
+    jitter: SecondsOrNone = 0.0
+    """At most so much more or less, evenly drawn for each piece of data."""
+    duration: Annotated[Seconds, Field(alias="for")]
+    """How long."""
+
+
+class Bandwidth(_OfLink):
+    """A connection carries so much and no more."""
+
+    kind: Literal["bandwidth"]
+    """The kind of fault."""
+    rate: Annotated[Quantity, AfterValidator(_a_rate)]
+    """How many bytes per second, each way, for each connection: from 1k."""
+    duration: Annotated[Seconds, Field(alias="for")]
+    """How long."""
+
+    @property
+    def bytes_per_s(self) -> int:
+        return int(units.parse_quantity(self.rate))
+
+
+class ConnectionLoss(_OfLink):
+    """Connections are lost."""
+
+    kind: Literal["connection-loss"]
+    """The kind of fault."""
+    how: Literal["refused", "silent"] = "refused"
+    """`refused`: they are closed, and new ones refused. `silent`: nothing comes through any more, and nobody is
+    told, until the fault is over; then they are closed."""
+    duration: Annotated[Seconds, Field(alias="for")]
+    """How long."""
+
+
+class EtcdFull(_Fault):
+    """etcd's database is filled up to its quota: it raises the alarm NOSPACE and refuses writes. Then it is
+    repaired as an operator does: deleted, compacted, defragmented, the alarm disarmed."""
+
+    kind: Literal["etcd-full"]
+    """The kind of fault."""
+    quota: Annotated[Quantity, AfterValidator(_a_quota)] = "128Mi"
+    """The quota that etcd runs with all the time (quota-backend-bytes): large enough for the workload, and small
+    enough to be filled in seconds."""
+    duration: Annotated[Seconds, Field(alias="for")]
+    """How long it stays full before it is repaired."""
+
+    @property
+    def target(self) -> str:
+        return "etcd"
+
+    @property
+    def quota_bytes(self) -> int:
+        return int(units.parse_quantity(self.quota))
+
+
+class MoveLeader(_Fault):
+    """etcd's leader hands its leadership over to another member."""
+
+    kind: Literal["move-leader"]
+    """The kind of fault."""
+
+    @property
+    def target(self) -> str:
+        return "etcd"
+
+    @property
+    def duration(self) -> float:
+        return 0.0
+
+
 ProcessFault = Kill | Pause | Restart
-Fault = NodeSilence | ProcessFault
+LinkFault = Latency | Bandwidth | ConnectionLoss
+Fault = NodeSilence | ProcessFault | LinkFault | EtcdFull | MoveLeader
 FAULT_KINDS: tuple[str, ...] = tuple(get_args(kind.model_fields["kind"].annotation)[0] for kind in get_args(Fault))
 
 
 def fault_names(faults: Iterable[Fault]) -> list[str]:
     """A name for each, all different: its own, or its kind and target, numbered from the second one on."""
-    return list(_numbered(fault.name or f"{fault.kind}-{fault.target}" for fault in faults))
+    return list(_numbered(fault.name or f"{fault.kind}-{fault.target.replace(' to ', '-')}" for fault in faults))
 
 
 def _numbered(names: Iterable[str]) -> Iterator[str]:

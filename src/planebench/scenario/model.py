@@ -458,6 +458,11 @@ class Scenario(Part):
     components: Mapping[Annotated[str, Field(max_length=100)], ComponentOptions] = Field(default_factory=dict)
     """Options of components: etcd, kube-apiserver, kube-scheduler, kube-controller-manager, kwok, and those of the
     plane."""
+    topology: Mapping[Annotated[str, Field(max_length=100)], Annotated[int, Field(ge=1, le=7)]] = Field(
+        default_factory=dict
+    )
+    """How many members components have: etcd, kube-apiserver (behind a load balancer), kube-scheduler,
+    kube-controller-manager, and those of the plane that elect a leader. What is left out has one."""
     timeouts: Timeouts = Timeouts()
     """Time limits."""
     setup: Annotated[tuple[Mapping[str, Any], ...], BeforeValidator(as_tuple), Field(max_length=1000)] = ()

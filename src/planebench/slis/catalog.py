@@ -581,6 +581,17 @@ _DEFINITIONS: Final = (
         parts="fault",
     ),
     Definition(
+        "faults.failover",
+        "another leads",
+        "s",
+        None,
+        "where the leader of several members was struck: from the fault's start until another one, or the same "
+        "one in a new life, was seen to lead: by the holder of its Lease or, of etcd, by its own word, asked 20 "
+        "times a second",
+        "run.json",
+        parts="fault",
+    ),
+    Definition(
         "faults.first_work",
         "works again",
         "s",

@@ -27,8 +27,11 @@ _TITLES: Final[Mapping[str, str]] = {
     "kube-scheduler": "scheduler",
     "kube-controller-manager": "controller manager",
     "kwok": "KWOK (simulator)",
+    "load-balancer": "load balancer",
+    "toxiproxy": "toxiproxy (faults)",
     "planebench": "planebench (harness)",
 }
+_HARNESS: Final = "planebench"
 _ORDER: Final = ("kube-apiserver", "etcd", "kube-scheduler", "kube-controller-manager")
 _ROLES: Final = tuple(Role)
 OTHER: Final = "other"
@@ -89,7 +92,7 @@ def _component(
 ) -> Component:
     samples = seen.samples.filter(pl.col("component") == name)
     requests, errors = own.requests, own.errors
-    if role is Role.HARNESS:
+    if name == _HARNESS:
         latency = lateness_row(seen)
         asked = seen.requests.filter(pl.col("stage") != "")
         requests, errors = asked.height, asked.height - int(asked["ok"].sum())

@@ -139,12 +139,13 @@ def _findings(
 ) -> list[Finding]:
     known = {indicator.name: indicator for indicator in indicators}
     typical = {stage: known[name].figure(99) for stage, name in _RESPONSES.items() if name in known}
-    terminated = [
-        verdict.check_terminated_watchers(between.total("apiserver_terminated_watchers_total") or 0.0)
+    watchers = [
+        between.total("apiserver_terminated_watchers_total") or 0.0
         for process, component in scrapes.components.items()
         if component == "kube-apiserver"
         and (between := scrapes.between(process, 0, seen.run.end_ns, ["apiserver_terminated_watchers_total"]))
     ]
+    terminated = verdict.check_terminated_watchers(sum(watchers) if watchers else None)
     return [
         verdict.check_completed(seen.run.status, seen.run.error),
         verdict.check_data(seen.requests.height),
@@ -153,7 +154,7 @@ def _findings(
         verdict.check_watches(*count_gaps(seen)),
         verdict.check_restarts(_unexplained(seen, scrapes.restarted)),
         verdict.check_negative({found.name: found.impossible for found in indicators if found.impossible}),
-        *(finding for finding in terminated if finding),
+        *([terminated] if terminated else []),
         verdict.check_scrapes(_undisturbed(seen, scrapes.failures)),
         *(verdict.check_metrics(part.name, part.absent) for part in parts if part.metrics),
     ]

@@ -27,7 +27,9 @@ class Window:
 
     fault: FaultRecord
     before_s: float
-    """What was before counts from here to the fault's start."""
+    """What was before counts from here on."""
+    calm_s: float
+    """And up to here: the fault's start, or that of its preparation."""
     start_s: float
     struck_s: float
     """From when on it was in effect."""
@@ -53,12 +55,14 @@ def windows(run: RunRecord) -> list[Window]:
         span = run.span_ns(Stage(fault.stage)) if fault.stage else None
         from_s, to_s = (span[0] / 1e9, span[1] / 1e9) if span else (0.0, run.end_ns / 1e9)
         start_s = fault.start_ns / 1e9
+        calm_s = fault.prepared_ns / 1e9 if fault.prepared_ns >= 0 else start_s
         before = [window.over_s for window in found if window.over_s <= start_s]
         following = [other.start_ns / 1e9 for other in faults[place + 1 :]]
         found.append(
             Window(
                 fault=fault,
-                before_s=max([start_s - BASELINE_S, from_s, *before]),
+                before_s=max([calm_s - BASELINE_S, from_s, *before]),
+                calm_s=calm_s,
                 start_s=start_s,
                 struck_s=_s(fault.struck_ns),
                 end_s=_s(fault.end_ns),
@@ -73,7 +77,7 @@ def disturbed(found: Iterable[Window], times_s: Values) -> np.ndarray[tuple[int]
     """Which times fall into a fault, or into the time right after it."""
     hit = np.zeros(len(times_s), dtype=np.bool_)
     for window in found:
-        hit |= (times_s >= window.start_s) & (times_s <= window.over_s + SETTLING_S)
+        hit |= (times_s >= window.calm_s) & (times_s <= window.over_s + SETTLING_S)
     return hit
 
 

@@ -31,6 +31,17 @@ class Conditions:
     """It runs on a cluster that planebench has not started."""
 
 
+def not_ours(conditions: Conditions) -> str:
+    """Why what strikes the cluster's own processes cannot be brought about; empty: it can."""
+    if conditions.elsewhere:
+        return "planebench has not started the cluster's processes: leave --kubeconfig and --context out"
+    return (
+        "the processes of a cluster that stays up are not the run's: leave --keep-up out"
+        if conditions.kept
+        else ""
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """Where faults are brought about."""
@@ -47,6 +58,9 @@ class Fault(Protocol):
     @staticmethod
     def available(conditions: Conditions) -> str:
         """Why it cannot be brought about in a run; empty: it can."""
+
+    async def prepare(self) -> None:
+        """What takes its time and does no harm yet."""
 
     async def strike(self) -> Struck:
         """Bring it about; it is in effect when this returns. Raises ApiError, or ComponentError."""

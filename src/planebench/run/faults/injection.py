@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 from planebench.cluster.local import LocalCluster
@@ -12,12 +13,28 @@ from planebench.kube.client import ApiError
 from planebench.load import Engine
 from planebench.model import ComponentError, FaultRecord
 from planebench.plan import NODES
-from planebench.run.faults.fault import Conditions, Fault, Struck, Surroundings
+from planebench.run.faults.again import play_again
+from planebench.run.faults.etcd import Filled, Moved
+from planebench.run.faults.failover import Failover
+from planebench.run.faults.fault import Conditions, Fault, Surroundings
+from planebench.run.faults.links import Cut, Delayed, Throttled
 from planebench.run.faults.processes import Killed, Paused, Restarted
 from planebench.run.faults.silence import Silenced
 from planebench.run.record import Recorder
+from planebench.scenario import (
+    Bandwidth,
+    ConnectionLoss,
+    EtcdFull,
+    Kill,
+    Latency,
+    MoveLeader,
+    NodeSilence,
+    Pause,
+    Restart,
+    Scenario,
+    fault_names,
+)
 from planebench.scenario import Fault as Wanted
-from planebench.scenario import Kill, NodeSilence, Pause, Restart, Scenario, fault_names
 
 _DISTANCE_S: Final = 15.0
 """From one fault's end to the next one's start: enough for what was before that one to be told."""
@@ -27,15 +44,22 @@ _UNDO_S: Final = 10.0
 
 def unavailable(scenario: Scenario, conditions: Conditions) -> Iterator[str]:
     """Which of a scenario's faults cannot be brought about, and why; one line each."""
-    kinds: Mapping[type[Wanted], type[Fault]] = {
-        NodeSilence: Silenced,
-        Kill: Killed,
-        Pause: Paused,
-        Restart: Restarted,
-    }
     for number, wanted in enumerate(scenario.faults):
-        if reason := kinds[type(wanted)].available(conditions):
+        if reason := _KINDS[type(wanted)].available(conditions):
             yield f"faults[{number}]: {wanted.kind} is not available: {reason}"
+
+
+_KINDS: Final[Mapping[type[Wanted], type[Fault]]] = {
+    NodeSilence: Silenced,
+    Kill: Killed,
+    Pause: Paused,
+    Restart: Restarted,
+    Latency: Delayed,
+    Bandwidth: Throttled,
+    ConnectionLoss: Cut,
+    EtcdFull: Filled,
+    MoveLeader: Moved,
+}
 
 
 def make(number: int, wanted: Wanted, around: Surroundings) -> Fault:
@@ -49,6 +73,16 @@ def make(number: int, wanted: Wanted, around: Surroundings) -> Fault:
             return Paused(wanted, around)
         case Restart():
             return Restarted(wanted, around)
+        case Latency():
+            return Delayed(wanted, around)
+        case Bandwidth():
+            return Throttled(wanted, around)
+        case ConnectionLoss():
+            return Cut(wanted, around)
+        case EtcdFull():
+            return Filled(wanted, around)
+        case MoveLeader():
+            return Moved(around)
 
 
 class Faults:
@@ -64,6 +98,7 @@ class Faults:
         self._record = record
         self._faults = around.scenario.faults
         self._names = fault_names(self._faults)
+        self._again: list[asyncio.Task[int]] = []
         if isinstance(around.cluster, LocalCluster):
             around.cluster.supervisor.on_restart = record.restart
 
@@ -102,49 +137,59 @@ class Faults:
         try:
             yield
             await asyncio.gather(*going_on)
+            await asyncio.gather(*self._again)
             await self._recovered()
         finally:
-            for task in going_on:
+            everything = [*going_on, *self._again]
+            for task in everything:
                 task.cancel()
-            await asyncio.gather(*going_on, return_exceptions=True)
+            await asyncio.gather(*everything, return_exceptions=True)
 
     async def _play(self, number: int, wanted: Wanted) -> None:
         fault = make(number, wanted, self._around)
+        record = FaultRecord(
+            wanted.kind, (), -1, name=self._names[number], target=wanted.target, stage=wanted.stage
+        )
         tell, now_ns = self._record.listener.status, self._record.now_ns
-        start_ns, struck_ns, end_ns, ready_ns = now_ns(), -1, -1, -1
-        struck = Struck()
+        failover = Failover(wanted, self._around)
+        following: asyncio.Task[tuple[str, int] | None] | None = None
         try:
+            record = replace(record, prepared_ns=now_ns())
+            await fault.prepare()
+            await failover.look()
+            record = replace(record, start_ns=now_ns())
             struck = await fault.strike()
-            struck_ns = now_ns()
-            tell(f"fault {self._names[number]}: in effect")
+            record = replace(record, struck_ns=now_ns(), nodes=struck.nodes, processes=struck.processes)
+            following = asyncio.create_task(failover.follow(struck.processes))
+            tell(f"fault {record.name}: in effect")
             await asyncio.sleep(wanted.duration)
-            end_ns = now_ns()
+            record = replace(record, end_ns=now_ns())
             await fault.undo()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._around.scenario.timeouts.cluster):
-                    await fault.recovered()
-                ready_ns = now_ns()
-            tell(
-                f"fault {self._names[number]}: "
-                + ("over" if ready_ns >= 0 else "what it struck is not ready again")
-            )
+            async with self._patience():
+                await fault.recovered()
+                record = replace(record, ready_ns=now_ns())
+            failover.over.set()
+            async with self._patience():
+                if (found := await following) is not None:
+                    record = replace(record, leader=found[0], leader_ns=found[1] - self._record.t0_ns)
+            if isinstance(self._around.cluster, LocalCluster):
+                self._again.append(asyncio.create_task(play_again(self._around)))
+            ready = record.ready_ns >= 0
+            tell(f"fault {record.name}: {'over' if ready else 'what it struck is not ready again'}")
         finally:
-            self._record.fault(
-                FaultRecord(
-                    kind=wanted.kind,
-                    nodes=struck.nodes,
-                    start_ns=start_ns,
-                    end_ns=end_ns,
-                    name=self._names[number],
-                    target=wanted.target,
-                    processes=struck.processes,
-                    stage=wanted.stage,
-                    struck_ns=struck_ns,
-                    ready_ns=ready_ns,
-                )
-            )
-            if end_ns < 0:
+            if following is not None:
+                following.cancel()
+            if record.start_ns >= 0:
+                self._record.fault(record)
+            if record.end_ns < 0:
                 await _undo(fault)
+
+    @contextlib.asynccontextmanager
+    async def _patience(self) -> AsyncIterator[None]:
+        """So long, and no longer, is waited for what is to recover; it is no error where it does not."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._around.scenario.timeouts.cluster):
+                yield
 
     async def _recovered(self) -> None:
         count = self._around.scenario.node_count

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from typing import Final
 
-from planebench.cluster.local import LocalCluster
 from planebench.cluster.process import Supervisor
-from planebench.run.faults.fault import Conditions, Struck, Surroundings
+from planebench.run.faults.fault import Conditions, Struck, Surroundings, not_ours
+from planebench.run.faults.members import chosen, own_cluster
 from planebench.scenario import ProcessFault
 
 _GRACE_S: Final = 30.0
 """How long a component may take to end in order before it is killed: what a kubelet gives pods.
 Source: k8s.io/api v0.37.2, core/v1/types.go (DefaultTerminationGracePeriodSeconds)."""
-_NOT_OURS: Final = "the processes of a cluster that stays up are not the run's: leave --keep-up out"
-_ELSEWHERE: Final = "planebench has not started the cluster's processes: leave --kubeconfig and --context out"
 
 
 class _OfProcesses:
@@ -27,13 +26,16 @@ class _OfProcesses:
 
     @staticmethod
     def available(conditions: Conditions) -> str:
-        return _ELSEWHERE if conditions.elsewhere else _NOT_OURS if conditions.kept else ""
+        return not_ours(conditions)
+
+    async def prepare(self) -> None:
+        self._names = await chosen(self._around, self._wanted.component, self._wanted.member)
+        self._supervisor.reviving = True  # what others make of it is part of what is measured
 
     async def strike(self) -> Struck:
-        self._supervisor.reviving = True  # what others make of it is part of what is measured
-        self._names = tuple(self._cluster.members(self._wanted.component))
-        for name in self._names:
-            await self._strike(name)
+        async with asyncio.TaskGroup() as group:
+            for name in self._names:
+                group.create_task(self._strike(name))
         return Struck(processes=self._names)
 
     async def undo(self) -> None:
@@ -46,13 +48,8 @@ class _OfProcesses:
             await supervisor.wait_ready(supervisor.named(name), again=True)
 
     @property
-    def _cluster(self) -> LocalCluster:
-        assert isinstance(self._around.cluster, LocalCluster), "see available"  # noqa: S101
-        return self._around.cluster
-
-    @property
     def _supervisor(self) -> Supervisor:
-        return self._cluster.supervisor
+        return own_cluster(self._around).supervisor
 
     async def _strike(self, name: str) -> None:
         raise NotImplementedError

@@ -24,6 +24,9 @@ class Silenced:
     def available(conditions: Conditions) -> str:
         return ""
 
+    async def prepare(self) -> None:
+        """The seed has drawn them."""
+
     async def strike(self) -> Struck:
         names = self._around.planner.silenced(self._number)
         simulators = {

@@ -21,7 +21,7 @@ class Inconsistencies:
     """Writes that were acknowledged and are not in etcd: creations whose object is not there though no watch has
     shown its end, and writes of canaries that an earlier one has survived."""
     cache: tuple[str, ...]
-    """What the API server serves from its watch cache and what etcd holds differ."""
+    """What an API server serves from its watch cache and what etcd holds differ."""
     watch: tuple[str, ...]
     """What the run's own watches hold and what etcd holds differ."""
 
@@ -39,7 +39,8 @@ def inconsistencies(seen: Observations) -> Inconsistencies | None:
         resource, stored = str(collection["resource"]), set(collection["etcd"])
         gone = _watched(seen, resource, t_ns, DELETED)
         lost += (f"{resource} {name}" for name in sorted(_acknowledged(seen, resource, t_ns) - stored - gone))
-        cache += (f"{resource} {name}: cache" for name in sorted(stored ^ set(collection["cache"])))
+        for number, held in enumerate(collection["caches"], 1):
+            cache += (f"{resource} {name}: cache {number}" for name in sorted(stored ^ set(held)))
         if _is_watched(seen, resource):
             alive = _watched(seen, resource, t_ns, ADDED) - gone
             watch += (f"{resource} {name}: watch" for name in sorted(stored ^ alive))

@@ -20,7 +20,7 @@ from planebench.slis.resilience.work import Work, work_of
 from planebench.slis.windows import Window
 from planebench.stats import Sample
 
-TIMES: Final = ("first_write", "first_read", "as_before", "ready", "first_work", "caught_up")
+TIMES: Final = ("first_write", "first_read", "as_before", "ready", "failover", "first_work", "caught_up")
 """What is a time of each fault, from its start on."""
 RECOVERED: Final = "recovered"
 """The latest of them."""
@@ -98,7 +98,9 @@ def _recovery(window: Window, service: Service, work: Work | None) -> Recovery:
         "first_write": service.first_success_s(window, reads=False),
         "first_read": service.first_success_s(window, reads=True),
         "as_before": service.as_before_s(window),
-        "ready": window.ready_s,
+        # Connections have no readiness of their own.
+        "ready": None if " to " in window.fault.target else window.ready_s,
+        "failover": window.fault.leader_ns / 1e9 if window.fault.leader else None,
         "first_work": work.first_s(window) if work else None,
         "caught_up": work.caught_up_s(window) if work else None,
     }

@@ -50,7 +50,7 @@ class Service:
     def as_before_s(self, window: Window) -> float | None:
         """From when on requests were as good as before the fault, see :data:`SUSTAINED_S`; NaN: not until the
         window's end; None: too few requests to tell."""
-        before = self._due_in(window.before_s, window.start_s) & self._ok
+        before = self._due_in(window.before_s, window.calm_s) & self._ok
         if before.sum() < LEAST_REQUESTS or math.isnan(window.struck_s):
             return None
         limit_s = Sample.of((self._done_s - self._due_s)[before]).percentile(99)

@@ -39,10 +39,10 @@ class Work:
     def caught_up_s(self, window: Window) -> float | None:
         """When there was no more in hand than before the fault; its start where there never was; NaN: not until
         the window's end; None: it is not known what was before."""
-        if window.before_s >= window.start_s or not (self.handed_s < window.until_s).any():
+        if window.before_s >= window.calm_s or not (self.handed_s < window.until_s).any():
             return None
         times_s, in_hand = self._in_hand(window.until_s)
-        before = in_hand[(times_s >= window.before_s) & (times_s <= window.start_s)]
+        before = in_hand[(times_s >= window.before_s) & (times_s <= window.calm_s)]
         most = max(int(before.max()) if len(before) else 0, 1)
         after = (times_s > window.start_s) & (times_s <= window.until_s)
         above = np.flatnonzero(after & (in_hand > most))
@@ -64,8 +64,10 @@ class Work:
         return times_s[order], np.cumsum(steps[order])
 
 
-def work_of(seen: Observations, component: str) -> Work | None:
-    """What a component is known to do; None where the workload gives it nothing that can be told apart."""
+def work_of(seen: Observations, target: str) -> Work | None:
+    """What a component, or the client of a connection, is known to do; None where the workload gives it nothing
+    that can be told apart."""
+    component = target.partition(" to ")[0]
     simulated = {
         str(name) for name in seen.samples.filter(seen.samples["role"] == "simulator")["component"].unique()
     }
