@@ -70,3 +70,54 @@ def test_faults_of_processes_want_a_cluster_of_the_run_s_own(planebench: Planebe
     command = planebench("run", "struck.yaml", "--keep-up")
     assert command.process.returncode == 2
     assert "faults[0]: kill is not available: " in command.errors
+
+
+SEVERAL = """
+apiVersion: planebench.dev/v1
+name: several
+nodes: [{count: 3}]
+topology: {etcd: 3, kube-apiserver: 2, kube-scheduler: 2}
+workload: {count: 100, objects: [{template: pod}]}
+components:
+  kube-scheduler: {config: {leaderElection: {leaseDuration: 4s, renewDeadline: 3s, retryPeriod: 1s}}}
+lifecycle:
+  creation: {arrival: {rate: 3/s}, reads: 20/s, writes: 20/s}
+  monitoring: {duration: 0s}
+faults:
+  - {kind: kill, component: etcd, at: 2s}
+  - {kind: kill, component: kube-scheduler, at: 8s}
+  - {kind: latency, between: [kube-apiserver, etcd], latency: 200ms, at: 18s, for: 2s}
+  - {kind: etcd-full, quota: 48Mi, at: 25s, for: 1s}
+timeouts: {running: 1m, cleanup: 1m, run: 4m}
+slos:
+  - {sli: faults.lost_writes, max: 0}
+  - {sli: faults.inconsistent, max: 0}
+  - {sli: faults.failover, percentile: 100, max: 30s}
+"""
+
+
+def test_several_members_fail_over_and_connections_and_a_full_etcd_are_repaired(
+    planebench: Planebench, tmp_path: Path
+) -> None:
+    (tmp_path / "several.yaml").write_text(SEVERAL)
+    command = planebench("run", "several.yaml", "--out", "run")
+    folder = tmp_path / "run"
+    result = Result.model_validate_json((folder / "result.json").read_bytes())
+    assert result.status == "completed", (result.error, command.errors)
+    assert [slo.reason for slo in result.slos if slo.verdict != "PASS"] == []
+    records = {fault["name"]: fault for fault in json.loads((folder / "run.json").read_text())["faults"]}
+    for name in ("kill-etcd", "kill-kube-scheduler"):
+        assert records[name]["leader"], name
+    assert records["kill-etcd"]["leader"] not in records["kill-etcd"]["processes"]
+    figures = {fault.name: {item.sli: item.value for item in fault.figures} for fault in result.faults}
+    slow = figures["latency-kube-apiserver-etcd"]
+    assert 0.2 <= (slow["faults.first_write"] or 0) < 2, "a write takes a round trip to etcd"
+    assert slow["faults.lost"] == 0
+    full = figures["etcd-full-etcd"]
+    assert (full["faults.lost"] or 0) > 0
+    assert (full["faults.first_write"] or 0) >= 1, "not before it is repaired"
+    assert result.rows()["faults.never_up"].value == 0
+    names = {component.name for component in result.components}
+    assert {"load-balancer", "toxiproxy"} <= names
+    assert len(next(item for item in result.components if item.name == "etcd").processes) == 3
+    assert not left_running(folder)

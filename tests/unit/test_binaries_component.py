@@ -33,7 +33,7 @@ def test_components_of_a_graph_stand_together_and_share_their_flags() -> None:
 
 
 def test_unknown_component_is_named_with_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"'kubelet'; known components: etcd, kwok, toxiproxy"):
+    with pytest.raises(UsageError, match=r"'kubelet'; known components: toxiproxy, etcd, kwok"):
         spec("kubelet")
 
 

@@ -94,7 +94,9 @@ def test_versions_that_cannot_be() -> None:
         wanted_versions({"kubernetes": "1.32.0"})
     with pytest.raises(UsageError, match=r"version of etcd: expected a whole version"):
         wanted_versions({"etcd": "3.6"})
-    with pytest.raises(UsageError, match="no project is called 'kubernets'; versions can be given of: etcd, kwok"):
+    with pytest.raises(
+        UsageError, match="no project is called 'kubernets'; versions can be given of: toxiproxy, etcd"
+    ):
         wanted_versions({"kubernets": "1.35.4"})
     assert wanted_versions({"kube-scheduler": "1.35.4"}) == {"kubernetes": "v1.35.4"}
 
