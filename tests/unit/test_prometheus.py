@@ -11,7 +11,7 @@ from synthetic_run import SyntheticRun, ns
 from planebench.results import RunFolder
 from planebench.slis.exposition import parse
 from planebench.slis.families import figures_of
-from planebench.slis.prometheus import Between, Histogram, Scrapes
+from planebench.slis.prometheus import Between, Histogram, Scrapes, joined
 
 TEXT = """# HELP apiserver_request_total [STABLE] Counter of apiserver requests.
 # TYPE apiserver_request_total counter
@@ -154,3 +154,14 @@ def test_a_pattern_with_a_group_takes_whole_lines() -> None:
     text = b'a_latency_seconds_count{x="1"} 3\n'
     found = parse(text, ["a_(duration|latency)_seconds"])
     assert found.samples == {"a_latency_seconds_count": {frozenset({("x", "1")}): 3.0}}
+
+
+def test_members_of_one_component_count_together(tmp_path: Path) -> None:
+    found = scrapes(tmp_path, (1, counted(100, "1.5e+09")), (5, counted(130, "1.5e+09")))
+    own = found.between("kube-apiserver", ns(1), ns(5), ["seen_total"], ["seen_total"])
+    assert own is not None
+    together = joined([own, own, own])
+    assert together is not None
+    assert together.total("seen_total") == 90
+    assert together.rates("seen_total") == own.rates("seen_total"), "levels are one member's"
+    assert joined([]) is None

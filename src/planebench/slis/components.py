@@ -18,7 +18,7 @@ from planebench.slis.indicator import Indicator, finite
 from planebench.slis.limits import limits
 from planebench.slis.metrics import Figures, Metric
 from planebench.slis.observations import Observations
-from planebench.slis.prometheus import Between, Scrapes
+from planebench.slis.prometheus import Between, Scrapes, joined
 from planebench.slis.unseen import unseen
 from planebench.stats import Values
 
@@ -190,25 +190,28 @@ class _Own:
 def _own_figures(seen: Observations, scrapes: Scrapes, name: str, processes: Mapping[str, Sequence[str]]) -> _Own:
     """A component's figures while the stages went on.
 
-    Of several processes, the rows are those of the first one that tells; requests are added up.
+    Of several processes, what they counted is added up; levels over time are those of the one with the most
+    requests, which of members that elect a leader is the one that led longest.
     """
     own = _Own()
     figures = figures_of(name)
-    for between in _all_between(seen, scrapes, processes[name], figures.families, figures.over_time):
-        if not own.rows:
-            for metric in figures.metrics:
-                own.add(metric, between)
-            own.absent = figures.missing(between) if own.rows and is_known(name) else []
-            _add_per_object(own, figures, between, sum(len(made.index) for made in seen.created))
-        count, failed = figures.count(between)
+    found = list(_all_between(seen, scrapes, processes[name], figures.families, figures.over_time))
+    counts = [figures.count(between) for between in found]
+    for between, (count, failed) in zip(found, counts, strict=True):
         if count is not None:
             own.requests, own.errors = (own.requests or 0) + count, (own.errors or 0) + (failed or 0)
             own.rate_per_s = (own.rate_per_s or 0.0) + count / between.took_s
+    busiest_first = sorted(range(len(found)), key=lambda place: -(counts[place][0] or 0))
+    if together := joined([found[place] for place in busiest_first]):
+        for metric in figures.metrics:
+            own.add(metric, together)
+        own.absent = figures.missing(together) if own.rows and is_known(name) else []
+        _add_per_object(own, figures, together, sum(len(made.index) for made in seen.created))
     for teller, metrics in figures.told_by.items():
         families = [metric.family for metric in metrics]
-        for between in _all_between(seen, scrapes, processes.get(teller, ()), families):
+        if told := joined(list(_all_between(seen, scrapes, processes.get(teller, ()), families))):
             for metric in metrics:
-                own.add(metric, between)
+                own.add(metric, told)
     return own
 
 

@@ -11,7 +11,7 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from planebench.results.folder import RunFolder, ScrapeEntry
@@ -40,10 +40,11 @@ class Between:
     during: tuple[tuple[float, Exposition], ...] = field(default=(), repr=False)
     """All scrapes from the first to the last with their times, in seconds on the trial's clock."""
     earlier: tuple[tuple[Exposition, Exposition], ...] = field(default=(), repr=False)
-    """Where it was restarted: the first and last scrapes of those that went before."""
+    """First and last scrapes of other processes that count, too: of those that went before a restart, or of other
+    members of one component."""
 
     @property
-    def _spans(self) -> tuple[tuple[Exposition, Exposition], ...]:
+    def spans(self) -> tuple[tuple[Exposition, Exposition], ...]:
         return (*self.earlier, (self.before, self.after))
 
     def serves(self, family: str) -> bool:
@@ -80,7 +81,7 @@ class Between:
 
     def series(self, name: str) -> Iterator[Series]:
         """Every matching series and its growth; one that was not there before began at zero."""
-        for before, after in self._spans:
+        for before, after in self.spans:
             yield from _growth(before, after, re.compile(name))
 
     def levels(
@@ -130,7 +131,7 @@ class Between:
         pattern = re.compile(name)
         natives = [
             _native_growth(before.natives.get(family, {}).get(labels), native)
-            for before, after in self._spans
+            for before, after in self.spans
             for family, series in after.natives.items()
             if pattern.fullmatch(family)
             for labels, native in series.items()
@@ -152,6 +153,15 @@ class Between:
             return None
         bounds = sorted(buckets)
         return Histogram(tuple(bounds), tuple(buckets[bound] for bound in bounds), total)
+
+
+def joined(parts: Sequence[Between]) -> Between | None:
+    """Several processes of one component as one: what they have counted is added up, all else is the first one's.
+    None: there is none."""
+    if not parts:
+        return None
+    first, *others = parts
+    return replace(first, earlier=(*first.earlier, *(span for other in others for span in other.spans)))
 
 
 def _growth(before: Exposition, after: Exposition, pattern: re.Pattern[str]) -> Iterator[Series]:
