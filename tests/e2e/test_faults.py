@@ -77,7 +77,7 @@ apiVersion: planebench.dev/v1
 name: several
 nodes: [{count: 3}]
 topology: {etcd: 3, kube-apiserver: 2, kube-scheduler: 2}
-workload: {count: 100, objects: [{template: pod}]}
+workload: {count: 150, objects: [{template: pod}]}
 components:
   kube-scheduler: {config: {leaderElection: {leaseDuration: 4s, renewDeadline: 3s, retryPeriod: 1s}}}
 lifecycle:
@@ -85,9 +85,9 @@ lifecycle:
   monitoring: {duration: 0s}
 faults:
   - {kind: kill, component: etcd, at: 2s}
-  - {kind: kill, component: kube-scheduler, at: 8s}
-  - {kind: latency, between: [kube-apiserver, etcd], latency: 200ms, at: 18s, for: 2s}
-  - {kind: etcd-full, quota: 48Mi, at: 25s, for: 1s}
+  - {kind: latency, between: [kube-apiserver, etcd], latency: 200ms, at: 8s, for: 2s}
+  - {kind: etcd-full, quota: 48Mi, at: 15s, for: 1s}
+  - {kind: kill, component: kube-scheduler, at: 26s}
 timeouts: {running: 1m, cleanup: 1m, run: 4m}
 slos:
   - {sli: faults.lost_writes, max: 0}

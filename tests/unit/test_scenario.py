@@ -298,6 +298,17 @@ def test_what_is_to_find_no_node_needs_no_room() -> None:
     assert scenario.warnings(scenario.parse(text), load_plane("core")) == []
 
 
+def test_a_fault_after_which_the_load_does_not_go_on_is_warned_of() -> None:
+    text = (
+        MINIMAL
+        + "lifecycle: {creation: {arrival: {rate: 1/s}}}\nfaults: [{kind: kill, component: etcd, at: 2s}]\n"
+    )
+    (line,) = scenario.warnings(scenario.parse(text), load_plane("core"))
+    assert line.startswith("faults[0]: the creations end 5s after the stage's start")
+    longer = scenario.parse(text, overrides={"workload.count": "20"})
+    assert scenario.warnings(longer, load_plane("core")) == []
+
+
 def test_silent_nodes_as_a_number_or_a_share() -> None:
     text = "apiVersion: planebench.dev/v1\nname: a\nnodes: [{count: 10}]\n"
     text += "workload: {count: 1, objects: [{template: pod}]}\n"

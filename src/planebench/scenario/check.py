@@ -8,11 +8,22 @@ from typing import NamedTuple
 
 from planebench import units
 from planebench.planes import Plane
-from planebench.scenario.faults import EtcdFull, Fault, Latency, LinkFault, MoveLeader, ProcessFault, fault_names
+from planebench.scenario.faults import (
+    EtcdFull,
+    Fault,
+    Latency,
+    LinkFault,
+    MoveLeader,
+    NodeSilence,
+    ProcessFault,
+    fault_names,
+)
 from planebench.scenario.model import ObjectKind, Scenario, apportion
 
 REPLICATED = ("etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager")
 """Kubernetes' components that can have several members."""
+_AFTER_S = 10.0
+"""How long the load has to go on after a fault, at least, for its recovery to be told."""
 API_CLIENTS = ("kube-scheduler", "kube-controller-manager", "kwok", "load", "clients")
 """Those of every plane whose connections to the API servers can be struck; `clients` are all of them."""
 KUBERNETES_COMPONENTS = ("etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager", "kwok")
@@ -80,6 +91,15 @@ def warnings(scenario: Scenario, plane: Plane) -> list[str]:
         )
         if all(load.share * size < 0.5 for size in offering):
             found.append(f"lifecycle.management.{name}: {units.format_share(load.share)} is not a single object")
+    load_s = scenario.lifecycle.creation.arrival.duration_s(scenario.workload.count)
+    for number, fault in enumerate(scenario.faults):
+        if fault.stage != "creation" or isinstance(fault, NodeSilence):
+            continue
+        if fault.at + fault.duration + _AFTER_S > load_s:
+            found.append(
+                f"faults[{number}]: the creations end {units.format_duration(round(load_s, 3))} after the stage's "
+                f"start, less than {_AFTER_S:g} s after it: too soon to tell when all is as before"
+            )
     for slo in scenario.slos:
         smallest = scenario.workload.count * (100 - slo.percentile) / 100 if slo.percentile else 1
         if slo.percentile != 100 and smallest < 1:
