@@ -110,6 +110,14 @@ def test_a_missing_scenario_is_named(run: Path) -> None:
         slis.evaluate(run)
 
 
+def test_what_newer_versions_note_is_left_out(run: Path) -> None:
+    content = json.loads((run / "run.json").read_text())
+    fault = {"kind": "new", "nodes": [], "start_ns": 5, "unheard_of_ns": 7}
+    write_json(run / "run.json", {**content, "unheard_of": 1, "faults": [fault]})
+    (record,) = RunFolder.open(run).run().faults
+    assert (record.kind, record.start_ns) == ("new", 5)
+
+
 def test_results_are_kept(run: Path) -> None:
     folder = RunFolder.open(run)
     result = slis.evaluate(run)

@@ -49,9 +49,9 @@ _Document = TypeVar("_Document", bound=BaseModel)
 
 
 class RunRecord(BaseModel):
-    """``run.json``."""
+    """``run.json``; what newer versions add to it, or to its records, is left out."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: str
     scenario: str

@@ -208,12 +208,12 @@ def _mark(plot: figure, bands: Sequence[Band]) -> None:
                 left=band.start_s,
                 right=band.end_s,
                 level="underlay",
-                fill_alpha=0.0,
-                **_HATCHED,
+                fill_alpha=0.05,
+                **{**_HATCHED, "hatch_scale": 16.0, "hatch_alpha": 0.16},  # a long one must not hide the lines
                 line_width=1,
                 line_dash="dashed",
             )
-            plot.add_layout(themed(box, hatch_color="--fail", line_color="--fail"))
+            plot.add_layout(themed(box, fill_color="--fail", hatch_color="--fail", line_color="--fail"))
     gaps = sorted((band for band in bands if band.kind == "gap"), key=lambda band: band.start_s - band.end_s)
     for band in gaps[:MOST_GAPS]:
         line = Span(location=band.start_s, dimension="height", line_width=1, line_dash="dotted")
