@@ -108,7 +108,7 @@ async def test_variants_without_a_trial_to_run_need_no_build(folder: ExperimentF
 @pytest.mark.parametrize(
     ("name", "path", "words"),
     [
-        ("kwook", "file", "--vary-component kwook: there is no such component; known: etcd, kwok"),
+        ("kwook", "file", "--vary-component kwook: there is no such component; known: .*etcd, kwok"),
         ("kwok", "nothing", "nothing: no such file or source tree"),
         ("kwok", ".", "no source tree of sigs.k8s.io/kwok: it has no go.mod"),
         ("kwook", ".", "no project is called 'kwook'"),

@@ -193,7 +193,7 @@ class Dispatcher:
         self._user_agent = user_agent
         self._audit_id = audit_id
         self._wanted = connections
-        self._spare = connections // 8
+        self._spare = min(connections // 2, 32)
         """Fewer idle connections than this, and more are opened: an overloaded server is slow with handshakes."""
         self._connected: Callable[[], None] | None = connected
         self._unreachable = unreachable
