@@ -99,6 +99,7 @@ def experiment(
     margin: compare.Margin = "5%",
     sli: compare.Figures = None,
     paired: compare.Paired = None,
+    doubtful: compare.Doubtful = False,
 ) -> None:
     """Compare variants by trials of planebench's own: interleaved, in random order, each on a fresh control plane.
 
@@ -128,7 +129,7 @@ def experiment(
                 folder, display, components=component_paths(component), sources=allowed, on_trial=on_trial
             )
         )
-    compare.compare([folder.path], margin=margin, sli=sli, paired=paired)
+    compare.compare([folder.path], margin=margin, sli=sli, paired=paired, doubtful=doubtful)
     errors.print(f"experiment folder: {folder.path}", highlight=False, soft_wrap=True)
 
 
