@@ -475,7 +475,12 @@ def exit_code(result: Result) -> ExitCode:
             return ExitCode.INTERRUPTED
         case "broken" | "running":
             return ExitCode.BROKEN
-    match result.verdict:
+    return code_of(result.verdict)
+
+
+def code_of(judgement: Judgement | None) -> ExitCode:
+    """What a verdict makes of a command's exit code; None: nothing was demanded."""
+    match judgement:
         case Judgement.FAIL:
             return ExitCode.FAIL
         case Judgement.INCONCLUSIVE:

@@ -9,32 +9,13 @@ from typing import Annotated
 import typer
 
 from planebench import scenario as scenarios
-from planebench import units
-from planebench.capacity import CapacityFolder, Ending, Load, Plan, Step, levels
-from planebench.capacity.document import Capacity
+from planebench import units, verdict
+from planebench.capacity import CapacityFolder, Load, Plan, Step, levels
 from planebench.capacity.search import show
 from planebench.cli.console import errors, output
 from planebench.cli.display import Display
-from planebench.cli.options import (
-    AllowedSources,
-    Assignments,
-    ComponentPaths,
-    Etcd,
-    Kubernetes,
-    KubernetesTree,
-    KubeVirt,
-    Kwok,
-    NodeCount,
-    Registry,
-    SourceTrees,
-    component_paths,
-    pairs,
-    seconds,
-    sources,
-    version_settings,
-    versions,
-)
-from planebench.model import ExitCode, UsageError
+from planebench.cli.options import Assignments, Components, NodeCount, pairs, seconds, with_components
+from planebench.model import UsageError
 from planebench.results.folder import write_text
 
 DEFAULT = "capacity-pods"
@@ -44,6 +25,7 @@ _RANGES = {Load.RATE: ("20/s", "500/s"), Load.OBJECTS: ("100", "5000"), Load.NOD
 _DIGITS = 9
 
 
+@with_components
 def capacity(
     scenario_name: Annotated[
         str,
@@ -93,15 +75,8 @@ def capacity(
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Another seed than the scenario's.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole result as JSON.")] = False,
-    component: ComponentPaths = None,
-    kubernetes: Kubernetes = None,
-    etcd: Etcd = None,
-    kwok: Kwok = None,
-    kubevirt: KubeVirt = None,
-    source: AllowedSources = None,
-    registry: Registry = None,
-    component_source: SourceTrees = None,
-    kubernetes_source: KubernetesTree = None,
+    *,
+    components: Components,
 ) -> None:
     """Find the greatest load at which a scenario's SLOs hold: a ramp, then bisection.
 
@@ -109,12 +84,10 @@ def capacity(
     input, 3 a level could not be judged, 4 a step broke, 130 interrupted (the same command with --out goes on).
     """
     from planebench import run as runs  # half a second that other commands save
-    from planebench.report.capacity import html, json, terminal
+    from planebench.report.capacity import html, json, terminal, words
     from planebench.run.capacity import SearchOptions
 
-    allowed = sources(source, registry, component_source, kubernetes_source)
-    chosen = version_settings(versions(kubernetes, etcd, kwok, kubevirt))
-    wanted = scenarios.load(scenario_name, pairs(settings, "--set") | chosen)
+    wanted = scenarios.load(scenario_name, pairs(settings, "--set") | components.settings)
     if nodes is not None:
         wanted = scenarios.with_nodes(wanted, nodes)
     plan = Plan(
@@ -135,8 +108,8 @@ def capacity(
         errors.print(f"going on after step {len(folder.capacity.steps)}", highlight=False)
     with Display(errors) as display:
         options = SearchOptions(
-            components=component_paths(component),
-            sources=allowed,
+            components=components.paths,
+            sources=components.sources,
             on_step=lambda step: display.status(_told(step, plan)),
         )
         runs.run_interruptibly(runs.search_capacity(wanted, folder, options, display))
@@ -147,17 +120,7 @@ def capacity(
     else:
         output.print(terminal.render(folder.capacity))
         output.print(f"Folder: {place}, the page {place / PAGE}", highlight=False, soft_wrap=True)
-    raise typer.Exit(_exit_code(folder.capacity))
-
-
-def _exit_code(found: Capacity) -> ExitCode:
-    match found.outcome.ending if found.outcome else Ending.DOUBT:
-        case Ending.FOUND | Ending.RANGE:
-            return ExitCode.PASS
-        case Ending.START:
-            return ExitCode.FAIL
-        case Ending.DOUBT:
-            return ExitCode.INCONCLUSIVE
+    raise typer.Exit(verdict.code_of(words.judgement(folder.capacity)))
 
 
 def _told(step: Step, plan: Plan) -> str:

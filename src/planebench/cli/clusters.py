@@ -14,24 +14,7 @@ from rich.table import Table
 from planebench import scenario, units
 from planebench.cli.console import errors, output
 from planebench.cli.display import Display
-from planebench.cli.options import (
-    AllowedSources,
-    Assignments,
-    ComponentPaths,
-    Etcd,
-    Kubernetes,
-    KubernetesTree,
-    KubeVirt,
-    Kwok,
-    Name,
-    Registry,
-    SourceTrees,
-    component_paths,
-    pairs,
-    sources,
-    version_settings,
-    versions,
-)
+from planebench.cli.options import Assignments, Components, Name, pairs, with_components
 from planebench.model import UsageError
 from planebench.planes import load_plane
 
@@ -45,20 +28,14 @@ workload: {{count: 1, objects: [{{template: {template}}}]}}
 """
 
 
+@with_components
 def up(
     name: Name = _DEFAULT_NAME,
     nodes: Annotated[int, typer.Option("--nodes", min=0, help="How many nodes to simulate.")] = 0,
     plane: Annotated[str, typer.Option("--plane", help="core, kubevirt, kueue, or a plane's folder.")] = "core",
     settings: Assignments = None,
-    component: ComponentPaths = None,
-    kubernetes: Kubernetes = None,
-    etcd: Etcd = None,
-    kwok: Kwok = None,
-    kubevirt: KubeVirt = None,
-    source: AllowedSources = None,
-    registry: Registry = None,
-    component_source: SourceTrees = None,
-    kubernetes_source: KubernetesTree = None,
+    *,
+    components: Components,
 ) -> None:
     """Start a control plane and keep it running; prints the kubeconfig's path.
 
@@ -67,20 +44,19 @@ def up(
     """
     from planebench import run as runs  # half a second that other commands save
 
-    chosen = version_settings(versions(kubernetes, etcd, kwok, kubevirt))
-    allowed = sources(source, registry, component_source, kubernetes_source)
     text = _SCENARIO.format(
         plane=json.dumps(plane), nodes=max(nodes, 1), template=next(iter(load_plane(plane).workloads))
     )
-    wanted = scenario.parse(text, name="planebench up", overrides=pairs(settings, "--set") | chosen, folder=Path())
+    overrides = pairs(settings, "--set") | components.settings
+    wanted = scenario.parse(text, name="planebench up", overrides=overrides, folder=Path())
     with Display(errors) as display:
         kubeconfig = runs.run_interruptibly(
             runs.up(
                 name,
                 wanted,
                 nodes=nodes > 0,
-                components=component_paths(component),
-                sources=allowed,
+                components=components.paths,
+                sources=components.sources,
                 listener=display,
             )
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,17 +17,15 @@ from planebench.cli.console import errors, output
 from planebench.cli.display import Display
 from planebench.cli.options import (
     AllowedSources,
-    ComponentPaths,
+    Components,
     Etcd,
     Kubernetes,
-    KubernetesTree,
     KubeVirt,
     Kwok,
     Registry,
-    SourceTrees,
-    component_paths,
     sources,
     versions,
+    with_components,
 )
 
 app = typer.Typer(help="The control plane's binaries: which versions are there, and where they come from.")
@@ -102,25 +101,16 @@ def _mib(size_bytes: int) -> str:
 
 
 @app.command()
+@with_components
 def build(
     names: Annotated[
         list[str] | None, typer.Argument(help="Components to get; all of them if none is named.")
     ] = None,
-    component: ComponentPaths = None,
-    kubernetes: Kubernetes = None,
-    etcd: Etcd = None,
-    kwok: Kwok = None,
-    kubevirt: KubeVirt = None,
-    source: AllowedSources = None,
-    registry: Registry = None,
-    component_source: SourceTrees = None,
-    kubernetes_source: KubernetesTree = None,
+    *,
+    components: Components,
 ) -> None:
     """Get components ahead of their first use: pull or build them; they stay in the cache."""
-    paths: dict[str, Path] = component_paths(component)
-    chosen = versions(kubernetes, etcd, kwok, kubevirt)
-    allowed = sources(source, registry, component_source, kubernetes_source)
-    for artifact in _resolved(names, paths, chosen, allowed).values():
+    for artifact in _resolved(names, components.paths, components.versions, components.sources).values():
         output.print(f"{artifact.name} {artifact.version}: {artifact.source}, {artifact.path}", soft_wrap=True)
         output.print(f"  {artifact.reason}", style="dim", soft_wrap=True, highlight=False)
 
@@ -168,7 +158,7 @@ def prune(
 
 
 def _resolved(
-    names: list[str] | None, paths: dict[str, Path], chosen: dict[str, str], allowed: binaries.Sources
+    names: list[str] | None, paths: Mapping[str, Path], chosen: Mapping[str, str], allowed: binaries.Sources
 ) -> dict[str, Artifact]:
     wanted = names or [spec.name for spec in binaries.catalog()]
     with Display(errors) as display:

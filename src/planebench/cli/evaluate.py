@@ -23,26 +23,7 @@ from planebench.cli.existing import (
     plan_of,
     steps,
 )
-from planebench.cli.options import (
-    AllowedSources,
-    Assignments,
-    ComponentPaths,
-    Etcd,
-    Kubernetes,
-    KubernetesTree,
-    KubeVirt,
-    Kwok,
-    Name,
-    NodeCount,
-    Registry,
-    SourceTrees,
-    component_paths,
-    pairs,
-    seconds,
-    sources,
-    version_settings,
-    versions,
-)
+from planebench.cli.options import Assignments, Components, Name, NodeCount, pairs, seconds, with_components
 from planebench.cli.report import DEFAULT as REPORT
 from planebench.model import ExitCode, PlanebenchError
 from planebench.planes import load_plane
@@ -60,6 +41,7 @@ def complete_scenarios(incomplete: str) -> list[str]:
     return [name for name in scenario.builtin_names() if name.startswith(incomplete)]
 
 
+@with_components
 def run(
     scenario_name: Annotated[
         str | None,
@@ -101,15 +83,8 @@ def run(
     meant: Meant = None,
     prometheus: Prometheus = None,
     flow_schema: FlowSchema = False,
-    component: ComponentPaths = None,
-    kubernetes: Kubernetes = None,
-    etcd: Etcd = None,
-    kwok: Kwok = None,
-    kubevirt: KubeVirt = None,
-    source: AllowedSources = None,
-    registry: Registry = None,
-    component_source: SourceTrees = None,
-    kubernetes_source: KubernetesTree = None,
+    *,
+    components: Components,
 ) -> None:
     """Evaluate a control plane: start it, run a scenario through all stages, judge, stop it.
 
@@ -119,10 +94,10 @@ def run(
     from planebench import run as runs  # half a second that other commands save
     from planebench.run.calibrate import calibration_warnings
 
-    chosen = version_settings(versions(kubernetes, etcd, kwok, kubevirt))
     elsewhere = existing(kubeconfig, context, meant, prometheus, flow_schema)
     wanted = scenario.load(
-        scenario_name or (DEFAULT_ELSEWHERE if elsewhere else DEFAULT), pairs(settings, "--set") | chosen
+        scenario_name or (DEFAULT_ELSEWHERE if elsewhere else DEFAULT),
+        pairs(settings, "--set") | components.settings,
     )
     if nodes is not None:
         wanted = scenario.with_nodes(wanted, nodes)
@@ -131,8 +106,8 @@ def run(
         errors.print(f"warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
     options = runs.RunOptions(
         seed=seed,
-        components=component_paths(component),
-        sources=sources(source, registry, component_source, kubernetes_source),
+        components=components.paths,
+        sources=components.sources,
         timeout_s=seconds(timeout, "--timeout"),
         keep_up=name if keep_up else None,
         audit=audit,

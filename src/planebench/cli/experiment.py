@@ -14,24 +14,7 @@ from planebench.binaries import Sources
 from planebench.cli import compare
 from planebench.cli.console import errors
 from planebench.cli.display import Display
-from planebench.cli.options import (
-    AllowedSources,
-    Assignments,
-    ComponentPaths,
-    Etcd,
-    Kubernetes,
-    KubernetesTree,
-    KubeVirt,
-    Kwok,
-    NodeCount,
-    Registry,
-    SourceTrees,
-    component_paths,
-    pairs,
-    sources,
-    version_settings,
-    versions,
-)
+from planebench.cli.options import Assignments, Components, NodeCount, pairs, with_components
 from planebench.experiment import Experiment, ExperimentFolder, Factor, Level, PlannedTrial, plan
 from planebench.model import UsageError
 
@@ -61,6 +44,7 @@ VaryComponent = Annotated[
 ]
 
 
+@with_components
 def experiment(
     scenario_name: Annotated[
         str, typer.Argument(metavar="[SCENARIO]", help="A built-in scenario, or a file.")
@@ -87,19 +71,12 @@ def experiment(
     nodes: NodeCount = None,
     settings: Assignments = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the order of the trials and of their loads.")] = 1,
-    component: ComponentPaths = None,
-    kubernetes: Kubernetes = None,
-    etcd: Etcd = None,
-    kwok: Kwok = None,
-    kubevirt: KubeVirt = None,
-    source: AllowedSources = None,
-    registry: Registry = None,
-    component_source: SourceTrees = None,
-    kubernetes_source: KubernetesTree = None,
     margin: compare.Margin = "5%",
     sli: compare.Figures = None,
     paired: compare.Paired = None,
     doubtful: compare.Doubtful = False,
+    *,
+    components: Components,
 ) -> None:
     """Compare variants by trials of planebench's own: interleaved, in random order, each on a fresh control plane.
 
@@ -108,15 +85,13 @@ def experiment(
     from planebench import run as runs  # half a second that other commands save
     from planebench.run.experiment import run_experiment
 
-    allowed = sources(source, registry, component_source, kubernetes_source)
-    chosen = version_settings(versions(kubernetes, etcd, kwok, kubevirt))
     if resume is not None:
         folder = _resumed(resume, trials, out=out, vary=vary, vary_component=vary_component)
     else:
-        wanted = scenario.load(scenario_name, pairs(settings, "--set") | chosen)
+        wanted = scenario.load(scenario_name, pairs(settings, "--set") | components.settings)
         if nodes is not None:
             wanted = scenario.with_nodes(wanted, nodes)
-        folder = _planned(wanted, vary, vary_component, trials or TRIALS, out, seed, allowed)
+        folder = _planned(wanted, vary, vary_component, trials or TRIALS, out, seed, components.sources)
     errors.print(_announce(folder.experiment), highlight=False)
     with Display(errors) as display:
 
@@ -126,7 +101,7 @@ def experiment(
 
         runs.run_interruptibly(
             run_experiment(
-                folder, display, components=component_paths(component), sources=allowed, on_trial=on_trial
+                folder, display, components=components.paths, sources=components.sources, on_trial=on_trial
             )
         )
     compare.compare([folder.path], margin=margin, sli=sli, paired=paired, doubtful=doubtful)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -122,7 +125,7 @@ def versions(kubernetes: str | None, etcd: str | None, kwok: str | None, kubevir
     return {project: version for project, version in given.items() if version is not None}
 
 
-def version_settings(wanted: dict[str, str]) -> dict[str, str]:
+def version_settings(wanted: Mapping[str, str]) -> dict[str, str]:
     """The same as fields of a scenario, quoted: YAML takes 1.35 for a number."""
     return {f"versions.{project}": json.dumps(version) for project, version in wanted.items()}
 
@@ -138,6 +141,60 @@ def sources(
     if kubernetes_tree is not None:
         given["kubernetes"] = kubernetes_tree
     return Sources.read(allowed, registry, given)
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """What a command's options about components say."""
+
+    paths: Mapping[str, Path]
+    """Component -> a binary of one's own."""
+    versions: Mapping[str, str]
+    """By project."""
+    sources: Sources
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The versions as fields of a scenario."""
+        return version_settings(self.versions)
+
+
+def _read(
+    component: ComponentPaths = None,
+    kubernetes: Kubernetes = None,
+    etcd: Etcd = None,
+    kwok: Kwok = None,
+    kubevirt: KubeVirt = None,
+    source: AllowedSources = None,
+    registry: Registry = None,
+    component_source: SourceTrees = None,
+    kubernetes_source: KubernetesTree = None,
+) -> Components:
+    return Components(
+        component_paths(component),
+        versions(kubernetes, etcd, kwok, kubevirt),
+        sources(source, registry, component_source, kubernetes_source),
+    )
+
+
+def with_components(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command all options about components: what they say comes as its argument ``components``.
+
+    Typer makes options of a function's parameters, one by one, and has no groups of them.
+    """
+    added = inspect.signature(_read, eval_str=True).parameters
+    own = inspect.signature(command, eval_str=True)
+    kept = [parameter for parameter in own.parameters.values() if parameter.name != "components"]
+
+    @functools.wraps(command)
+    def read_first(**values: Any) -> None:
+        said = _read(**{name: values.pop(name) for name in added})
+        command(**values, components=said)
+
+    parameters = [*kept, *added.values()]
+    read_first.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    read_first.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return read_first
 
 
 def seconds(value: str | None, flag: str) -> float | None:
