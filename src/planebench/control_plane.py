@@ -123,7 +123,7 @@ class ControlPlane:
 
         async def ready() -> bool:
             items = await self.client.list("/api/v1/nodes")
-            return wanted <= {item["metadata"]["name"] for item in items if condition(item, "Ready") == "True"}
+            return wanted <= {item["metadata"]["name"] for item in items if simulated.is_ready(item)}
 
         await self.until(ready, f"{count} nodes Ready")
         return sorted(wanted)

@@ -74,3 +74,9 @@ def _manifest(pool: NodePool, number: int, plane: Plane, address: str) -> Manife
             },
         },
     }
+
+
+def is_ready(node: Manifest) -> bool:
+    """Whether a node's kubelet, or what plays it, says so."""
+    conditions = node.get("status", {}).get("conditions") or ()
+    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)

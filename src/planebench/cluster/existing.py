@@ -24,6 +24,7 @@ from planebench.components.layout import LOOPBACK
 from planebench.kube.client import Client
 from planebench.kube.login import Login
 from planebench.model import Access, ComponentError, ComponentProcess, Manifest
+from planebench.nodes import is_ready
 from planebench.plan import RUN_LABEL
 from planebench.planes import Plane
 
@@ -184,7 +185,7 @@ class ExistingCluster:
             )
         )
         await asyncio.sleep(_PROBE_S)
-        if removal.is_ready(await client.get(f"/api/v1/nodes/{name}")):
+        if is_ready(await client.get(f"/api/v1/nodes/{name}")):
             raise ComponentError(
                 "another simulator plays every node of this cluster, so planebench's too; let it manage its own "
                 "(of kwokctl: docs/existing-clusters.md)"

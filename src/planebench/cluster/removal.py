@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from planebench.kube.client import ApiError, Client
+from planebench.kube.discovery import served
 from planebench.model import Manifest
+from planebench.nodes import is_ready
 from planebench.plan import RUN_LABEL
 
 OWNER_LABEL: Final = "planebench.dev/owner"
@@ -199,24 +201,11 @@ class _Removing:
 
 async def _collections(client: Client) -> AsyncIterator[str]:
     """The paths of everything that can be listed and deleted, but for nodes and namespaces."""
-    groups = (await client.get("/apis"))["groups"]
-    roots = ["/api/v1", *(f"/apis/{group['preferredVersion']['groupVersion']}" for group in groups)]
-    for root in roots:
-        try:
-            found: Sequence[Mapping[str, Any]] = (await client.get(root))["resources"]
-        except ApiError:
-            continue  # an aggregated API whose server is gone
-        for item in found:
-            path = f"{root}/{item['name']}"
-            known = {"list", "delete"} <= set(item.get("verbs") or ())
-            if known and "/" not in item["name"] and item["name"] not in _NO_OBJECTS and path not in _OWN:
-                yield path
+    async for root, item in served(client):
+        path = f"{root}/{item['name']}"
+        known = {"list", "delete"} <= set(item.get("verbs") or ())
+        if known and "/" not in item["name"] and item["name"] not in _NO_OBJECTS and path not in _OWN:
+            yield path
 
 
 _OWN: Final = frozenset({_NODES, _NAMESPACES})
-
-
-def is_ready(node: Manifest) -> bool:
-    """Whether a node's kubelet, or what plays it, says so."""
-    conditions = node.get("status", {}).get("conditions") or ()
-    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)

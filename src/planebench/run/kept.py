@@ -97,12 +97,7 @@ async def _add_nodes(cluster: NamedCluster, scenario: Scenario, plane: Plane) ->
 async def _count_nodes(client: Client) -> tuple[int, int]:
     """All nodes, and those that are Ready."""
     items = await client.list("/api/v1/nodes", resourceVersion="0")
-    ready = sum(
-        condition["type"] == "Ready" and condition["status"] == "True"
-        for item in items
-        for condition in item.get("status", {}).get("conditions") or ()
-    )
-    return len(items), ready
+    return len(items), sum(map(simulated.is_ready, items))
 
 
 async def describe(name: str | None = None) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from planebench.kube.client import ApiError, Client
+from planebench.kube.discovery import served
 from planebench.plan import RUN_LABEL
 
 _EVENTS: Final = "events"
@@ -35,23 +36,10 @@ async def find(client: Client, run_id: str, namespaces: Sequence[str], *, everyw
 
 async def _resources(client: Client) -> AsyncIterator[tuple[str, str]]:
     """``root, plural`` of everything that can be listed."""
-    seen: set[str] = set()
-    for root in ("/api/v1", *await _groups(client)):
-        try:
-            answer = await client.get(root)
-        except ApiError:
-            continue  # an aggregated API whose server is gone
-        for item in answer["resources"]:
-            name = item["name"]
-            if "/" in name or name == _EVENTS or "list" not in (item["verbs"] or ()) or name in seen:
-                continue
-            seen.add(f"{name}.{item.get('group', root)}")
+    async for root, item in served(client):
+        name = item["name"]
+        if "/" not in name and name != _EVENTS and "list" in (item["verbs"] or ()):
             yield root, name
-
-
-async def _groups(client: Client) -> list[str]:
-    groups = (await client.get("/apis"))["groups"]
-    return [f"/apis/{group['preferredVersion']['groupVersion']}" for group in groups]
 
 
 async def _of(
