@@ -8,6 +8,7 @@ holds Unix time instead.
 from __future__ import annotations
 
 import enum
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -237,6 +238,11 @@ class WatchSpec:
     """Field path of the node's name."""
     revision_field: str = ""
     """Field path of a revision that changes by patches; each new value is recorded as ``revision:VALUE``."""
+
+
+def json_body(value: Any) -> bytes:
+    """A request's body: JSON without blanks."""
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -361,7 +361,7 @@ class LocalCluster:
         self, process: Process, member: Member, ports: Mapping[str, int], tokens: Mapping[str, str]
     ) -> ProcessSpec:
         layout = self.layout
-        own_name = process.name + member.suffix
+        own_name = member.named(process.name)
         folder = layout.folder / own_name
         certificates = folder / "tls"
         certificates.mkdir(mode=0o700, parents=True)
@@ -402,7 +402,7 @@ class LocalCluster:
             files={folder / name: text for name, text in plane.files(process, values).items()},
             ports=tuple(ports.values()),
             deviations=tuple(f"{own_name} --{name}={value}: set by the scenario" for name, value in flags.items()),
-            hostname="" if member.alone else own_name,
+            hostname=member.hostname(process.name),
         )
 
     def _version(self, component: str) -> str:

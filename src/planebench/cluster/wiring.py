@@ -52,7 +52,7 @@ class Wiring:
         if (API_SERVER, ETCD) in wanted:
             for server in self.members(API_SERVER):
                 for member, own in zip(self.members(ETCD), self.etcd, strict=True):
-                    self._add(ports, API_SERVER, server, ETCD + member.suffix, own.client)
+                    self._add(ports, API_SERVER, server, member.named(ETCD), own.client)
         for client in clients(plane):
             if not wanted.isdisjoint({(client, API_SERVER), (CLIENTS, API_SERVER)}):
                 for member in self.members(client):
@@ -75,20 +75,20 @@ class Wiring:
         """Each member of etcd and its peer port; empty where it is alone."""
         if len(self.etcd) == 1:
             return {}
-        names = [ETCD + member.suffix for member in self.members(ETCD)]
+        names = [member.named(ETCD) for member in self.members(ETCD)]
         return {name: own.peer for name, own in zip(names, self.etcd, strict=True)}
 
     def etcd_url(self, server: Member) -> str:
         """The members of etcd as an API server reaches them, with commas between them."""
         ports = [
-            self._port(API_SERVER + server.suffix, ETCD + member.suffix) or own.client
+            self._port(server.named(API_SERVER), member.named(ETCD)) or own.client
             for member, own in zip(self.members(ETCD), self.etcd, strict=True)
         ]
         return ",".join(f"https://{LOOPBACK}:{port}" for port in ports)
 
     def api_port(self, client: str, member: Member) -> int:
         """Where a client reaches the API servers."""
-        return self._port(client + member.suffix, API_SERVER) or self.front
+        return self._port(member.named(client), API_SERVER) or self.front
 
     def between(self, client: str, server: str) -> list[Link]:
         """The links of a client, or of :data:`CLIENTS`, to a server."""
@@ -99,7 +99,7 @@ class Wiring:
         ]
 
     def _add(self, ports: Ports, component: str, member: Member, server: str, upstream: int) -> None:
-        self.links.append(Link(component, component + member.suffix, server, ports.take(), upstream))
+        self.links.append(Link(component, member.named(component), server, ports.take(), upstream))
 
     def _port(self, client: str, server: str) -> int | None:
         return next((link.port for link in self.links if (link.client, link.server) == (client, server)), None)

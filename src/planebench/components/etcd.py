@@ -43,7 +43,7 @@ class Etcd:
 
     @property
     def name(self) -> str:
-        return NAME + self.member.suffix
+        return self.member.named(NAME)
 
     @property
     def data(self) -> Path:
@@ -97,7 +97,7 @@ class Etcd:
             metrics=self._endpoint("/metrics"),
             profiler=Profiler.PPROF if self.profiling else Profiler.NONE,
             ports=(self.client_port, self.peer_port),
-            hostname="" if self.member.alone else self.name,
+            hostname=self.member.hostname(NAME),
             deviations=flags.deviations,
         )
 

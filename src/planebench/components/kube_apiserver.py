@@ -92,7 +92,7 @@ class KubeApiserver:
             changes |= {name: Change(value, reason) for name, value in self.audit.flags(policy).items()}
         flags = Flags(NAME, kubeadm, changes, self.flags)
         return ProcessSpec(
-            name=NAME + self.member.suffix,
+            name=self.member.named(NAME),
             component=NAME,
             arguments=flags.arguments,
             ready=Probe(Endpoint(self.url + "/readyz", layout.ca, self.prober)),
@@ -100,6 +100,6 @@ class KubeApiserver:
             files={policy: self.audit.policy()} if self.audit is not None else {},
             profiler=Profiler.PPROF,
             ports=(self.port,),
-            hostname="" if self.member.alone else NAME + self.member.suffix,
+            hostname=self.member.hostname(NAME),
             deviations=flags.deviations,
         )

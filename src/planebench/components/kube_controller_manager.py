@@ -72,7 +72,7 @@ class KubeControllerManager:
             changes["kube-api-burst"] = Change(str(self.limits.burst), reason)
         flags = Flags(NAME, kubeadm, changes, self.flags)
         return ProcessSpec(
-            name=NAME + self.member.suffix,
+            name=self.member.named(NAME),
             component=NAME,
             arguments=flags.arguments,
             # Its own /healthz is 200 before any controller runs. This one is what every pod has to wait for.
@@ -85,7 +85,7 @@ class KubeControllerManager:
             metrics=self._endpoint("/metrics"),
             profiler=Profiler.PPROF,
             ports=(self.port,),
-            hostname="" if self.member.alone else NAME + self.member.suffix,
+            hostname=self.member.hostname(NAME),
             deviations=flags.deviations,
         )
 

@@ -79,12 +79,12 @@ class KubeScheduler:
                     f"kube-scheduler: {what} and the flag config exclude each other; "
                     "set qps and burst in that file's clientConnection, and what else there is to set"
                 )
-            file = layout.configuration(NAME + self.member.suffix)
+            file = layout.configuration(self.member.named(NAME))
             files[file] = json.dumps(self._configuration(kubeconfig), indent=1)
             changes["config"] = Change(str(file), "; ".join(reasons))
         flags = Flags(NAME, kubeadm, changes, self.flags)
         return ProcessSpec(
-            name=NAME + self.member.suffix,
+            name=self.member.named(NAME),
             component=NAME,
             arguments=flags.arguments,
             ready=Probe(self._endpoint("/readyz")),
@@ -92,7 +92,7 @@ class KubeScheduler:
             files=files,
             profiler=Profiler.PPROF,
             ports=(self.port,),
-            hostname="" if self.member.alone else NAME + self.member.suffix,
+            hostname=self.member.hostname(NAME),
             deviations=flags.deviations,
         )
 

@@ -43,6 +43,14 @@ class Member:
         """Of its name, and of files of its own; empty where it is alone."""
         return "" if self.alone else f"-{self.number}"
 
+    def named(self, component: str) -> str:
+        """Its process's name."""
+        return component + self.suffix
+
+    def hostname(self, component: str) -> str:
+        """Its own host's name, by which members are told apart; empty where it is alone: this machine's."""
+        return "" if self.alone else self.named(component)
+
 
 ALONE: Final = Member()
 ALONE_REASON: Final = "one member, and no kubelet that would restart it after a lost lease"

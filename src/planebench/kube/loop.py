@@ -29,7 +29,6 @@ NEVER: Final = 1 << 62
 """A monotonic time that never comes."""
 
 _MOST_PATIENCE: Final = 4
-_MS: Final = 1_000_000
 
 EPOLLIN: Final = select.EPOLLIN
 EPOLLOUT: Final = select.EPOLLOUT

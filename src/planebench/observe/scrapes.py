@@ -14,7 +14,7 @@ from typing import Final
 
 import aiohttp
 
-from planebench.kube.client import plain_reason
+from planebench.kube.client import plain_reason, tls_context
 from planebench.model import ComponentProcess, Endpoint, PlanebenchError
 
 _TIMEOUT_S: Final = 20.0
@@ -138,13 +138,7 @@ class MetricsScraper:
             return True
         context = self._contexts.get(endpoint)
         if context is None:
-            context = ssl.create_default_context(cafile=endpoint.ca)
-            if endpoint.ca is None:
-                context.check_hostname = False
-                context.verify_mode = ssl.CERT_NONE
-            if endpoint.identity is not None:
-                context.load_cert_chain(endpoint.identity.certificate, endpoint.identity.key)
-            self._contexts[endpoint] = context
+            context = self._contexts[endpoint] = tls_context(endpoint.ca, endpoint.identity)
         return context
 
 

@@ -6,13 +6,12 @@ after an outage all that has piled up comes at once, and on one object writers w
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Final, Literal
 
 import numpy as np
 
-from planebench.model import RequestTemplate, Resource, WatchSpec
+from planebench.model import RequestTemplate, Resource, WatchSpec, json_body
 from planebench.plan.arrivals import DueTimes, constant
 from planebench.plan.objects import REVISION_LABEL, RUN_LABEL
 from planebench.plan.operations import Naming, Operations
@@ -87,7 +86,7 @@ def template(verb: Literal["get", "patch"]) -> RequestTemplate:
         resource=_CONFIG_MAPS.id,
         method="PATCH",
         path=path,
-        body=_json({"metadata": {"labels": {REVISION_LABEL: "__INDEX__"}}}),
+        body=json_body({"metadata": {"labels": {REVISION_LABEL: "__INDEX__"}}}),
         content_type="application/merge-patch+json",
     )
 
@@ -117,8 +116,4 @@ def _shifted(rate_per_s: float, count: int, thirds: int) -> DueTimes:
 def _manifest(name: str, run_id: str) -> bytes:
     labels = {RUN_LABEL: run_id, _LABEL: "", REVISION_LABEL: "none"}
     metadata = {"name": name, "namespace": NAMESPACE, "labels": labels}
-    return _json({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+    return json_body({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
@@ -11,7 +10,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from planebench.model import LoadPhase, Manifest, MilestoneRule, RequestTemplate, Resource, Stage, WatchSpec
+from planebench.model import (
+    LoadPhase,
+    Manifest,
+    MilestoneRule,
+    RequestTemplate,
+    Resource,
+    Stage,
+    WatchSpec,
+    json_body,
+)
 from planebench.plan import canary
 from planebench.plan.arrivals import DueTimes, arrivals, constant, permutation, stream, uniform
 from planebench.plan.canary import CANARY
@@ -149,7 +157,7 @@ class Planner:
             "kind": "Namespace",
             "metadata": {"name": "__NAME__", "labels": {RUN_LABEL: self._run_id}, **self._owned},
         }
-        template = RequestTemplate("create", _NAMESPACES.id, "POST", _NAMESPACES.path(), _json(manifest))
+        template = RequestTemplate("create", _NAMESPACES.id, "POST", _NAMESPACES.path(), json_body(manifest))
         return self._fixed("namespaces", [template] * len(names), [Naming(name) for name in names])
 
     def nodes(self, manifests: Sequence[Manifest]) -> LoadPhase:
@@ -167,7 +175,8 @@ class Planner:
             for metadata in [manifest["metadata"]]
         ]
         templates = [
-            RequestTemplate("create", _NODES.id, "POST", _NODES.path(), _json(manifest)) for manifest in labelled
+            RequestTemplate("create", _NODES.id, "POST", _NODES.path(), json_body(manifest))
+            for manifest in labelled
         ]
         return self._fixed("nodes", templates, [Naming(manifest["metadata"]["name"]) for manifest in manifests])
 
@@ -183,7 +192,7 @@ class Planner:
         writes of canaries go on beside, where they are wanted.
         """
         templates = [
-            dataclasses.replace(self._plane.create(kind.template), body=_json(self._manifest(kind)))
+            dataclasses.replace(self._plane.create(kind.template), body=json_body(self._manifest(kind)))
             for kind in self.kinds
         ]
         arrival = self._scenario.lifecycle.creation.arrival
@@ -191,7 +200,9 @@ class Planner:
         companions = [
             (
                 number,
-                RequestTemplate("create", resource.id, "POST", resource.path("__NAMESPACE__"), _json(manifest)),
+                RequestTemplate(
+                    "create", resource.id, "POST", resource.path("__NAMESPACE__"), json_body(manifest)
+                ),
             )
             for number, kind in enumerate(self.kinds)
             for resource, manifest in companions_of(kind, self._plane, self._run_id)
@@ -288,7 +299,7 @@ class Planner:
         """Deletes every object, in the order of their numbers; its companions are due at the same time."""
         templates = [self._plane.delete(kind.template) for kind in self.kinds]
         due_ns = constant(self._scenario.lifecycle.cleanup.rate, self._scenario.workload.count)
-        options = _json(DELETE_OPTIONS)
+        options = json_body(DELETE_OPTIONS)
         companions = [
             (
                 number,
@@ -438,7 +449,3 @@ def _list_template(resource: Resource, form: str) -> RequestTemplate:
 
 def _read_template(resource: Resource) -> RequestTemplate:
     return RequestTemplate("get", resource.id, "GET", resource.path("__NAMESPACE__", "__NAME__"))
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()

@@ -32,6 +32,7 @@ from planebench.model import (
     Role,
     UsageError,
     WatchSpec,
+    json_body,
 )
 
 INDEX_LABEL = "planebench.dev/index"
@@ -420,7 +421,7 @@ class Plane(_Descriptor):
         """The request that creates an object of a workload."""
         resource = self.workload(workload).resource.resource()
         return RequestTemplate(
-            "create", resource.id, "POST", resource.path("__NAMESPACE__"), _json(self.manifest(workload))
+            "create", resource.id, "POST", resource.path("__NAMESPACE__"), json_body(self.manifest(workload))
         )
 
     def companion(self, companion: Companion) -> Manifest:
@@ -433,7 +434,7 @@ class Plane(_Descriptor):
         options = DELETE_OPTIONS
         body = options if grace_period_s is None else {**options, "gracePeriodSeconds": grace_period_s}
         return RequestTemplate(
-            "delete", resource.id, "DELETE", resource.path("__NAMESPACE__", "__NAME__"), _json(body)
+            "delete", resource.id, "DELETE", resource.path("__NAMESPACE__", "__NAME__"), json_body(body)
         )
 
     def change(self, workload: str, name: str, revision: str = "") -> RequestTemplate:
@@ -449,7 +450,7 @@ class Plane(_Descriptor):
             resource=change.resource or resource.id,
             method=change.method,
             path=change.path or resource.path("__NAMESPACE__", "__NAME__"),
-            body=_json(change.body).replace(REVISION.encode(), revision.encode()),
+            body=json_body(change.body).replace(REVISION.encode(), revision.encode()),
             content_type=change.content_type,
             subresource=change.subresource,
             # As kubectl and client-go do: an aggregated API may have nothing else to say than "done".
@@ -680,7 +681,3 @@ def _objects(value: Any) -> Iterator[Manifest]:
     elif isinstance(value, list):
         for item in value:
             yield from _objects(item)
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
