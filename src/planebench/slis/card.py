@@ -14,12 +14,11 @@ from planebench.model import PlanebenchError, Role, Stage
 from planebench.results.attribution import Traffic
 from planebench.results.document import Component, Result
 from planebench.results.folder import RunFolder
-from planebench.slis.cost import API_SERVER, requests_in_stages, role_of
-from planebench.slis.evaluation import evaluate_folder
+from planebench.slis.cost import API_SERVER, cpu_in_stages_s, requests_in_stages, role_of
+from planebench.slis.evaluation import evaluate_seen
 from planebench.slis.observations import Observations
 
 _WRITES: Final = ("create", "update", "patch", "delete", "deletecollection")
-_OTHER: Final = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +61,8 @@ def card(path: Path) -> Card:
         UsageError: there is no such run folder.
         PlanebenchError: it is damaged, or no object was created.
     """
-    result = evaluate_folder(path)
     seen = Observations(RunFolder.open(path))
+    result = evaluate_seen(seen)
     if not result.counts.created:
         raise PlanebenchError(f"{path}: no object was created, so there is no cost of one")
     audited = bool(seen.audit.height)
@@ -79,7 +78,6 @@ def card(path: Path) -> Card:
 
 
 def _row(seen: Observations, part: Component, sent: dict[str, tuple[int, int]], result: Result) -> CardRow:
-    cpu = [used_s for stage, used_s in part.cpu_by_stage_s.items() if stage != _OTHER]
     requests, writes = sent.get(part.name, (None, None))
     return CardRow(
         component=part.name,
@@ -88,7 +86,7 @@ def _row(seen: Observations, part: Component, sent: dict[str, tuple[int, int]], 
         requests=requests,
         writes=writes,
         traffic_bytes=_bytes(result.cost.traffic if result.cost else (), part.name),
-        cpu_s=sum(cpu) if cpu else None,
+        cpu_s=cpu_in_stages_s(part),
         memory_bytes=_grown(seen, part.name),
     )
 

@@ -7,7 +7,7 @@ costs it the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import polars as pl
@@ -18,6 +18,7 @@ from planebench.planes import Plane
 from planebench.results.attribution import Cost, RoleCost, Traffic, UserCost
 from planebench.results.audit_log import error_ns
 from planebench.results.document import Component
+from planebench.slis.components import OTHER
 from planebench.slis.observations import Observations
 
 API_SERVER: Final = "kube-apiserver"
@@ -29,7 +30,6 @@ _KNOWN: Final = {
     "system:kube-controller-manager": "kube-controller-manager",
 }
 _CONTROLLERS: Final = "system:serviceaccount:kube-system:"
-_OTHER: Final = "other"
 
 
 def cost(seen: Observations, components: Sequence[Component]) -> Cost:
@@ -173,9 +173,12 @@ def _shared(users: Sequence[UserCost]) -> list[str]:
     ]
 
 
+def cpu_in_stages_s(component: Component) -> float | None:
+    """User and system, while the stages went on; None: its processes were not sampled."""
+    by_stage = component.cpu_by_stage_s
+    return sum(used_s for stage, used_s in by_stage.items() if stage != OTHER) if by_stage else None
+
+
 def _cpu_s(components: Iterable[Component]) -> float | None:
-    """In the stages."""
-    found: list[Mapping[str, float]] = [item.cpu_by_stage_s for item in components if item.cpu_by_stage_s]
-    if not found:
-        return None
-    return round(sum(used_s for by_stage in found for stage, used_s in by_stage.items() if stage != _OTHER), 3)
+    found = [used_s for component in components if (used_s := cpu_in_stages_s(component)) is not None]
+    return round(sum(found), 3) if found else None

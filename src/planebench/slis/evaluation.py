@@ -63,8 +63,12 @@ _RESPONSES = {
 
 def evaluate_folder(path: Path, *, own_metrics: bool = True) -> Result:
     """See :func:`planebench.slis.evaluate`."""
-    folder = RunFolder.open(path)
-    seen = Observations(folder)
+    return evaluate_seen(Observations(RunFolder.open(path)), own_metrics=own_metrics)
+
+
+def evaluate_seen(seen: Observations, *, own_metrics: bool = True) -> Result:
+    """The same, of what has been read already."""
+    folder = seen.folder
     scrapes = Scrapes(folder)
     nodes = monitoring.node_times_s(seen)
     preparation = [nodes] if nodes else []
@@ -120,7 +124,7 @@ def evaluate_folder(path: Path, *, own_metrics: bool = True) -> Result:
         unseen=unseen(seen),
         left_behind=run.left_behind,
         environment=folder.environment(),
-        folder=str(path),
+        folder=str(folder.path),
     )
 
 
