@@ -112,7 +112,8 @@ def test_what_a_second_interrupt_leaves_is_told_and_removed_later(
 def test_what_a_killed_run_leaves_is_removed_later(
     start: Planebench, planebench: Planebench, kubeconfig: Path, tmp_path: Path
 ) -> None:
-    command = start("run", "smoke", "--kubeconfig", str(kubeconfig), "--out", "run", *LONG)
+    temporary = {"TMPDIR": str(tmp_path)}  # nobody removes the copy of its credentials
+    command = start("run", "smoke", "--kubeconfig", str(kubeconfig), "--out", "run", *LONG, **temporary)
     command.until_said("creation (600)")
     children = [psutil.Process(child.pid) for child in command.children().values()]
     assert children

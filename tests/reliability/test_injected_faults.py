@@ -53,6 +53,11 @@ def test_a_fault_at_any_time(case: Case, tmp_path: Path) -> None:
     _readable(found, told)
 
 
+def _show(folder: Path) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "planebench", "show", str(folder)]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+
+
 def _codes(case: Case, found: Outcome) -> set[int]:
     """What may come of it: a fault in the last moments finds a run that has done its work."""
     if not found.struck:
@@ -70,13 +75,7 @@ def _readable(found: Outcome, told: str) -> None:
     if not (found.folder / "run.json").exists():
         assert not found.folder.exists() or found.code in (-signal.SIGKILL, ExitCode.INTERRUPTED), told
         return
-    shown = subprocess.run(
-        [sys.executable, "-m", "planebench", "show", str(found.folder)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    shown = _show(found.folder)
     assert shown.returncode in (*ExitCode,), f"{told}\n{shown.stderr}"
     assert "Traceback" not in shown.stderr, f"{told}\n{shown.stderr}"
     assert shown.stdout.strip(), f"{told}\n{shown.stderr}"
@@ -105,13 +104,7 @@ def test_a_disk_that_gets_full(size_mib: int, tmp_path: Path) -> None:
     assert "etcd" in complaint and f"the disk of {disk / 'run'} is full" in complaint, told
     assert "Traceback" not in found.stderr, told
     assert not list(disk.iterdir()), "nothing was written beside it"
-    shown = subprocess.run(
-        [sys.executable, "-m", "planebench", "show", str(tmp_path / "kept")],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    shown = _show(tmp_path / "kept")
     assert shown.returncode == ExitCode.PASS and "the run came to its end" in shown.stdout, shown
 
 
@@ -130,13 +123,7 @@ def test_a_damaged_record(number: int, tmp_path: Path, whole_run: Path) -> None:
         noise = bytes(draw.randrange(256) for _ in range(len(content) // 2))
         file.write_bytes({"cut": content[: len(content) // 2], "empty": b"", "noise": noise}[damage])
     (folder / "result.json").unlink(missing_ok=True)
-    shown = subprocess.run(
-        [sys.executable, "-m", "planebench", "show", str(folder)],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    shown = _show(folder)
     told = f"{damage} {file.relative_to(folder)}: exit code {shown.returncode}\n{shown.stderr}"
     assert "Traceback" not in shown.stderr and "internal error" not in shown.stderr, told
     assert shown.returncode in (*ExitCode,), told
