@@ -84,7 +84,7 @@ lifecycle:
   creation: {arrival: {rate: 3/s}, reads: 20/s, writes: 20/s}
   monitoring: {duration: 0s}
 faults:
-  - {kind: kill, component: etcd, at: 2s}
+  - {kind: kill, component: etcd, at: 2s, for: 3s}    # longer than an election takes: another one has to lead
   - {kind: latency, between: [kube-apiserver, etcd], latency: 200ms, at: 8s, for: 2s}
   - {kind: etcd-full, quota: 48Mi, at: 15s, for: 1s}
   - {kind: kill, component: kube-scheduler, at: 26s}

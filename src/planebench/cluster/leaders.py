@@ -25,7 +25,7 @@ class Leadership:
     member: str
     """The process."""
     identity: str
-    """As whom: of most components another one after each start."""
+    """As whom: another one after each start, and of etcd after each election."""
     renewed: str = ""
     """When it said so last, as it wrote it; empty: it does not."""
 
@@ -43,8 +43,11 @@ async def leadership(
         members = dict(zip(cluster.members("etcd"), cluster.etcd, strict=True))
         asked = [name for name in members if name not in but]
         async with EtcdClient([members[name] for name in asked]) as etcd:
-            place = await etcd.leader()
-        return None if place is None else Leadership(asked[place], asked[place])
+            leading = await etcd.leader()
+        if leading is None:
+            return None
+        place, term = leading
+        return Leadership(asked[place], f"{asked[place]}, term {term}")
     lease = _lease(cluster, component)
     if lease is None:
         return None

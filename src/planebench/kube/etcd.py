@@ -102,17 +102,19 @@ class EtcdClient:
         answers = [await self._ask("maintenance/status", member) for member in self._members]
         return max(int(answer.get("dbSize", 0)) for answer in answers)
 
-    async def leader(self) -> int | None:
-        """The place of the member that leads, by its own word; None: none says so."""
+    async def leader(self) -> tuple[int, int] | None:
+        """The place of the member that leads, by its own word, and its term: every election begins another one.
+        None: none says so; of several, one has not heard yet of the newest term."""
         answers = await asyncio.gather(*map(self._status, self._members))
-        return next(
-            (
-                place
-                for place, answer in enumerate(answers)
-                if answer and answer.get("leader") == answer["header"]["member_id"]
-            ),
-            None,
-        )
+        leading = [
+            (int(answer["raftTerm"]), place)
+            for place, answer in enumerate(answers)
+            if answer and answer.get("leader") == answer["header"]["member_id"]
+        ]
+        if not leading:
+            return None
+        term, place = max(leading)
+        return place, term
 
     async def move_leader(self, place: int, to: int) -> None:
         """Let the member that leads hand over to another one."""
