@@ -68,8 +68,13 @@ Planebench = Callable[..., Command]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Planebench]:
-    """Starts ``planebench`` with arguments; what still runs at the end of the test is killed."""
+    """Starts ``planebench`` with arguments; what still runs at the end of the test is killed.
+
+    What has ended by itself must not have left a temporary file behind.
+    """
     commands: list[Command] = []
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
 
     def start(*arguments: str, **environment: str) -> Command:
         number = len(commands)
@@ -81,7 +86,12 @@ def start(tmp_path: Path) -> Iterator[Planebench]:
                 stdout=out,
                 stderr=err,
                 cwd=tmp_path,
-                env={**os.environ, "PLANEBENCH_STATE": str(tmp_path / "state"), **environment},
+                env={
+                    **os.environ,
+                    "PLANEBENCH_STATE": str(tmp_path / "state"),
+                    "TMPDIR": str(temporary),
+                    **environment,
+                },
             )
         commands.append(Command(process, stdout, stderr, time.time()))
         return commands[-1]
@@ -91,6 +101,8 @@ def start(tmp_path: Path) -> Iterator[Planebench]:
         if command.process.poll() is None:
             command.process.kill()
             command.process.wait()
+    if all(command.process.returncode >= 0 for command in commands):
+        assert [*temporary.iterdir()] == []
 
 
 @pytest.fixture

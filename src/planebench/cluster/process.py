@@ -296,8 +296,9 @@ class Supervisor:
 
     def _environment(self, extra: Mapping[str, str]) -> dict[str, str]:
         # Nothing of the user's: ETCD_* are flags of etcd, GOGC and GOMAXPROCS change what is measured, and KWOK
-        # reads a configuration from the home folder.
-        return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self._home), **extra}
+        # reads a configuration from the home folder. Temporary files (KubeVirt's certificates) end with it.
+        home = str(self._home)
+        return {"PATH": os.environ.get("PATH", os.defpath), "HOME": home, "TMPDIR": home, **extra}
 
 
 def tail(log: Path, lines: int = _TAIL_LINES) -> list[str]:
