@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,15 @@ def test_kueue_is_proven(planebench: Planebench, tmp_path: Path) -> None:
     assert "never" not in command.output
     assert "nothing is left" in command.output
     assert left(tmp_path) <= {"state"}
+
+
+def test_what_init_has_begun_is_proven(planebench: Planebench, tmp_path: Path) -> None:
+    controller = Path(__file__).with_name("thing_controller.py")
+    begun(planebench, tmp_path, f'exec {sys.executable} {controller} "$@"')
+    command = planebench("plane", "check", "plane")
+    assert command.process.returncode == 0, command.errors + command.output
+    assert "pending" in command.output
+    assert "never" not in command.output
 
 
 @pytest.mark.parametrize(
