@@ -1,4 +1,4 @@
-"""Wheel and sdist, installed into a fresh environment, away from the clone."""
+"""Wheel and sdist, away from the clone: what they hold, and a whole run of what is installed from them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -25,21 +27,27 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def installed(package: Path, folder: Path) -> Path:
-    """The command of a fresh environment. What planebench depends on comes from this one, planebench itself not: a
-    path does not bring along what is installed for editing there."""
+@pytest.fixture(scope="module")
+def command(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command in a fresh environment, by the wheel that pip builds of the sdist.
+
+    What planebench depends on comes from this environment, planebench itself does not: a path among its sites does
+    not bring along what is installed for editing there.
+    """
+    [sdist] = packages.glob("*.tar.gz")
+    folder = tmp_path_factory.mktemp("away")
     venv.create(folder / "venv", with_pip=False)
     python = folder / "venv" / "bin" / "python"
     site = Path(sysconfig.get_path("purelib", vars={"base": str(folder / "venv")}))
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     options = ("-q", "--no-deps", "--no-build-isolation", "--ignore-installed")
-    subprocess.run([python, "-m", "pip", "install", *options, package], cwd=folder, check=True, timeout=120)
+    subprocess.run([python, "-m", "pip", "install", *options, sdist], cwd=folder, check=True, timeout=120)
     return folder / "venv" / "bin" / "planebench"
 
 
 def run(command: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment["PLANEBENCH_CACHE"] = str(default_dir())
+    environment |= {"PLANEBENCH_CACHE": str(default_dir()), "PLANEBENCH_STATE": str(folder / "state")}
     return subprocess.run(
         [command, *arguments],
         cwd=folder,
@@ -51,13 +59,19 @@ def run(command: Path, folder: Path, *arguments: str) -> subprocess.CompletedPro
     )
 
 
-@pytest.fixture(params=["*.whl", "*.tar.gz"], ids=["wheel", "sdist"])
-def command(request: pytest.FixtureRequest, packages: Path, tmp_path: Path) -> Path:
-    [package] = packages.glob(request.param)
-    return installed(package, tmp_path)
+def test_wheel_and_sdist_hold_the_same_package(packages: Path, command: Path) -> None:
+    [wheel], [sdist] = packages.glob("*.whl"), packages.glob("*.tar.gz")
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("planebench/")}
+    with tarfile.open(sdist) as archive:
+        sources = {name.partition("/src/")[2] for name in archive.getnames() if "/src/planebench/" in name}
+    assert held == sources
+    assert "planebench/py.typed" in held
+    installed = next(command.parent.parent.glob("lib*/python*/site-packages/planebench"))
+    missing = [name for name in held if not (installed.parent / name).is_file()]
+    assert not missing
 
 
-def test_a_package_holds_what_is_needed(command: Path, tmp_path: Path) -> None:
+def test_a_run_of_what_is_installed(command: Path, tmp_path: Path) -> None:
     where = subprocess.run(
         [command.with_name("python"), "-c", "import planebench; print(planebench.__file__)"],
         cwd=tmp_path,
@@ -65,17 +79,11 @@ def test_a_package_holds_what_is_needed(command: Path, tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert Path(where.stdout.strip()).is_relative_to(tmp_path), "not the clone's"
+    assert Path(where.stdout.strip()).is_relative_to(command.parent.parent), "not the clone's"
     listed = run(command, tmp_path, "scenarios")
-    assert listed.returncode == 0, listed.stderr
-    assert all(name in listed.stdout for name in builtin_names())
-    for name in ("pod-density", "kubevirt-density"):
-        planned = run(command, tmp_path, "run", name, "--dry-run")
-        assert planned.returncode == 0, planned.stderr
-        assert "creation" in planned.stdout
-
-
-def test_a_package_runs(command: Path, tmp_path: Path) -> None:
+    assert all(name in listed.stdout for name in builtin_names()), listed.stderr
+    planned = run(command, tmp_path, "run", "kubevirt-density", "--dry-run")
+    assert "creation" in planned.stdout, planned.stderr
     done = run(command, tmp_path, "run", "smoke", "--out", "run", "--nodes", "2", "--set", "workload.count=4")
     assert done.returncode in (0, 3), done.stderr
     assert "4 up" in done.stdout
