@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from planebench.cli import app
 from planebench.model import UsageError
 from planebench.planes import load_plane
-from planebench.planes.draft import draft, sample
+from planebench.planes.draft import draft, value_of
 
 
 def definition(status: dict[str, Any], **version: Any) -> dict[str, Any]:
@@ -85,6 +85,53 @@ def test_printed_conditions_become_milestones(tmp_path: Path, controller: Path) 
     ]
 
 
+def test_what_a_trial_has_seen_goes_before_the_schema(tmp_path: Path, controller: Path) -> None:
+    seen = [
+        {"phase": "Pending"},
+        {"phase": "Building", "conditions": [{"type": "Ready", "status": "False"}]},
+        {"phase": "Building", "conditions": [{"type": "Ready", "status": "True"}]},
+    ]
+    made = draft(written(tmp_path, definition(PHASES)), controller, seen=seen)
+    plane = yaml.safe_load(made.files["plane.yaml"])
+    assert plane["watches"]["things"]["milestones"] == [
+        {"name": "created"},
+        {"name": "pending", "field": "status.phase", "equals": "Pending"},
+        {"name": "building", "field": "status.phase", "equals": "Building"},
+        {"name": "ready", "field": "status.conditions[Ready].status", "equals": "True"},
+        {"name": "failed", "field": "status.phase", "equals": "Failed", "failure": True},
+    ]
+    assert plane["workloads"]["thing"]["up"] == {"watch": "things", "milestone": "ready"}
+    assert any("left out as the trial has not seen them: running" in guess for guess in made.guesses)
+
+
+def test_a_trial_that_ends_in_failure_says_so(tmp_path: Path, controller: Path) -> None:
+    crd = written(tmp_path, definition({"phase": {"type": "string"}}))
+    made = draft(crd, controller, seen=[{"phase": "Pending"}, {"phase": "CrashLoop"}])
+    milestones = yaml.safe_load(made.files["plane.yaml"])["watches"]["things"]["milestones"]
+    assert milestones[-1] == {"name": "crashloop", "field": "status.phase", "equals": "CrashLoop", "failure": True}
+    assert any("ended as crashloop" in guess for guess in made.guesses)
+
+
+def test_a_sample_and_arguments_of_one_s_own(tmp_path: Path, controller: Path) -> None:
+    file = tmp_path / "sample.yaml"
+    file.write_text(
+        "{apiVersion: example.com/v1, kind: Thing, metadata: {name: mine, labels: {a: b}}, spec: {size: 9}}"
+    )
+    crd = written(tmp_path, definition(PHASES))
+    made = draft(crd, controller, sample=file, arguments=("run", "--port=${health_port}"))
+    thing = yaml.safe_load(made.files["thing.yaml"])
+    assert thing["metadata"] == {
+        "name": "__NAME__",
+        "namespace": "__NAMESPACE__",
+        "labels": {"a": "b", "planebench.dev/index": "__INDEX__"},
+    }
+    assert thing["spec"] == {"size": 9}
+    assert yaml.safe_load(made.files["plane.yaml"])["processes"][0]["argv"] == ["run", "--port=${health_port}"]
+    file.write_text("kind: Other")
+    with pytest.raises(UsageError, match=r"must hold one object, a Thing of example\.com/v1"):
+        draft(crd, controller, sample=file)
+
+
 @pytest.mark.parametrize(
     "status", [{}, {"state": {"type": "string"}}, {"observedGeneration": {"type": "integer"}}]
 )
@@ -118,7 +165,7 @@ def test_what_is_no_definition(content: str, message: str, tmp_path: Path, contr
 def test_the_command_leaves_nothing_where_the_input_is_wrong(tmp_path: Path, controller: Path) -> None:
     crd, folder = written(tmp_path, "kind: nothing"), tmp_path / "plane"
     found = CliRunner().invoke(
-        app, ["plane", "init", str(crd), "--controller", str(controller), "-o", str(folder)]
+        app, ["plane", "init", str(crd), "--controller", str(controller), "-o", str(folder), "--no-trial"]
     )
     assert isinstance(found.exception, UsageError)
     assert not folder.exists()
@@ -127,12 +174,12 @@ def test_the_command_leaves_nothing_where_the_input_is_wrong(tmp_path: Path, con
 def test_the_command_writes_a_folder_that_loads(tmp_path: Path, controller: Path) -> None:
     crd, folder = written(tmp_path, definition(PHASES)), tmp_path / "plane"
     found = CliRunner().invoke(
-        app, ["plane", "init", str(crd), "--controller", str(controller), "-o", str(folder)]
+        app, ["plane", "init", str(crd), "--controller", str(controller), "-o", str(folder), "--no-trial"]
     )
     assert found.exit_code == 0, found.output
     assert load_plane(str(folder)).name == "thing"
     again = CliRunner().invoke(
-        app, ["plane", "init", str(crd), "--controller", str(controller), "-o", str(folder)]
+        app, ["plane", "init", str(crd), "--controller", str(controller), "-o", str(folder), "--no-trial"]
     )
     assert isinstance(again.exception, UsageError)
 
@@ -165,7 +212,7 @@ def test_the_command_writes_a_folder_that_loads(tmp_path: Path, controller: Path
     )
 )
 def test_samples_are_as_their_schemas_want_them(schema: dict[str, Any]) -> None:
-    _accepts(schema, sample(schema))
+    _accepts(schema, value_of(schema))
 
 
 def _accepts(schema: dict[str, Any], value: Any) -> None:

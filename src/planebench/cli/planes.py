@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -15,7 +16,7 @@ from planebench.cli.display import Display
 from planebench.cli.options import ComponentPaths, component_paths, pairs, seconds
 from planebench.model import ExitCode, UsageError
 from planebench.planes import Plane, builtin_names, load_plane
-from planebench.planes.draft import draft
+from planebench.planes.draft import Draft, draft
 
 app = typer.Typer(
     help="Control planes as data: which come along, a trial of your own, a first descriptor.", no_args_is_help=True
@@ -142,26 +143,83 @@ def init(
     crd: Annotated[Path, typer.Argument(metavar="CRD.yaml", help="The CustomResourceDefinition.")],
     controller: Annotated[Path, typer.Option("--controller", metavar="BIN", help="The controller's binary.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="FOLDER", help="The plane's folder, a new one.")],
+    sample: Annotated[
+        Path | None,
+        typer.Option("--sample", metavar="FILE", help="An object of the kind, in place of one that is made up."),
+    ] = None,
+    argument: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--argument",
+            metavar="TEXT",
+            help="An argument of the controller, with ${kubeconfig}, ${health_port}, ${metrics_port} and so on. "
+            "Repeatable; without any: those of a kubebuilder project.",
+        ),
+    ] = None,
+    trial: Annotated[
+        bool,
+        typer.Option(
+            "--trial/--no-trial",
+            help="Start a control plane with the controller, create one object, and take the milestones that it "
+            "comes to; without: those that the schema names.",
+        ),
+    ] = True,
+    timeout: Annotated[
+        str,
+        typer.Option(
+            "--timeout", metavar="DURATION", help="How long the trial's control plane and object may take, each."
+        ),
+    ] = "60s",
+    component: ComponentPaths = None,
 ) -> None:
-    """Write a first descriptor: a sample object and milestones from the definition's schema, and a process."""
+    """Write a first descriptor: a sample object from the definition's schema, a process, and the milestones that a
+    trial of one object comes to."""
     if not controller.is_file():
         raise UsageError(f"--controller {controller}: no such file")
     if not os.access(controller, os.X_OK):
         raise UsageError(f"--controller {controller}: the file is not executable (chmod +x)")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"--out {out}: is there already; give a new folder")
-    made = draft(crd, controller)
+    limit_s = seconds(timeout, "--timeout")
+    assert limit_s is not None  # noqa: S101 (it has a default)
+    arguments = tuple(argument or ())
+    made = draft(crd, controller, sample=sample, arguments=arguments)
+    with tempfile.TemporaryDirectory(prefix="planebench-init-") as place:
+        _write(made, Path(place))
+        first = load_plane(place)
+        seen = _tried(first, limit_s, component_paths(component)) if trial else []
+    if seen:
+        made = draft(crd, controller, sample=sample, arguments=arguments, seen=seen)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for name, text in made.files.items():
-            (out / name).write_text(text, encoding="utf-8")
+        _write(made, out)
     except OSError as error:
         raise UsageError(f"--out {out}: cannot be written: {error.strerror or error}") from None
-    load_plane(str(out.absolute()))
+    watch = next(iter(load_plane(str(out.absolute())).watches.values()))
     output.print(f"{out}: {', '.join(made.files)}", highlight=False, soft_wrap=True)
+    if trial:
+        told = ", ".join(one.name + (" (failure)" if one.failure else "") for one in watch.milestones)
+        words = f"milestones of the trial: {told}" if seen else f"the trial saw no status within {timeout}"
+        output.print(f"  {escape(words)}", highlight=False, soft_wrap=True)
     for guess in made.guesses:
         output.print(f"  guessed: {escape(guess)}", highlight=False, soft_wrap=True)
     output.print(f"prove it with: planebench plane check {out}", highlight=False, soft_wrap=True)
+
+
+def _write(made: Draft, folder: Path) -> None:
+    for name, text in made.files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def _tried(plane: Plane, timeout_s: float, components: dict[str, Path]) -> list[dict[str, Any]]:
+    """Each status that one object of the plane's workload has had."""
+    from planebench import run as runs  # half a second that other commands save
+    from planebench.run.plane_trial import try_object
+
+    with Display(errors) as display:
+        return runs.run_interruptibly(
+            try_object(plane, next(iter(plane.workloads)), display, timeout_s=timeout_s, components=components)
+        )
 
 
 @app.command("card")

@@ -9,7 +9,8 @@ import asyncio
 import contextlib
 import json
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -29,6 +30,8 @@ _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _TIMEOUT_S = 60.0
 _ATTEMPTS = 5
 _CONNECTIONS = 32
+_LARGEST_EVENT_BYTES = 4 * 2**20
+"""Of a watch, a line each: etcd takes objects up to 1.5 MiB."""
 _KEEP_ALIVE_S = 120.0
 """Behind a load balancer the next scrape is to reach the same API server as the last one."""
 
@@ -139,6 +142,29 @@ class Client:
         items: Sequence[Manifest] = json.loads(content).get("items") or []
         return items
 
+    async def watch(self, path: str, **query: str) -> AsyncIterator[tuple[str, Manifest]]:
+        """Events of a collection, each its type (``ADDED``, ``MODIFIED``, ``DELETED``, ...) and object, until the
+        API server ends the watch. ``resourceVersion`` says from when on.
+
+        Raises ApiError where it is refused, or the connection is lost.
+        """
+        try:
+            async with self._send(
+                self.access,
+                "GET",
+                path,
+                query={**query, "watch": "true"},
+                timeout=aiohttp.ClientTimeout(total=None),
+                read_bufsize=_LARGEST_EVENT_BYTES,
+            ) as response:
+                if not response.ok:
+                    raise _error("GET", path, response.status, await response.read())
+                async for line in response.content:
+                    event = json.loads(line)
+                    yield event["type"], event["object"]
+        except (aiohttp.ClientError, OSError) as error:
+            raise ApiError("GET", path, 0, "", plain_reason(error)) from None
+
     async def create(self, manifest: Manifest) -> dict[str, Any]:
         """Create an object where its kind, namespace and name say."""
         return await self._object("POST", await self.collection(manifest), manifest)
@@ -190,17 +216,8 @@ class Client:
         data = None if body is None else json.dumps(body).encode()
         form = {"Accept": accept} | ({} if data is None else {"Content-Type": content_type})
         for attempt in range(1, _ATTEMPTS + 1):
-            access = self.access
-            session = self._session_for(access)
             try:
-                async with session.request(
-                    method,
-                    (self._relay.url + access.prefix if self._relay else access.url) + path,
-                    data=data,
-                    headers=[("Host", access.authority), *form.items(), *access.headers],
-                    params=query,
-                    server_hostname=access.server_name or access.host,
-                ) as response:
+                async with self._send(self.access, method, path, form, data=data, query=query) as response:
                     content = await response.read()
             except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
                 words = (self._relay.complaint if self._relay else "") or plain_reason(error)
@@ -216,6 +233,25 @@ class Client:
                 break
             await asyncio.sleep(int(retry_after))
         raise _error(method, path, response.status, content)
+
+    def _send(
+        self,
+        access: Access,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        query: Mapping[str, str] | None,
+        **options: Any,
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        return self._session_for(access).request(
+            method,
+            (self._relay.url + access.prefix if self._relay else access.url) + path,
+            headers=[("Host", access.authority), *(headers or {}).items(), *access.headers],
+            params=query,
+            server_hostname=access.server_name or access.host,
+            **options,
+        )
 
     def _session_for(self, access: Access) -> aiohttp.ClientSession:
         """A session that shows the certificate of now."""

@@ -1,9 +1,10 @@
-"""A first descriptor of a plane, from a CustomResourceDefinition and the name of a controller's binary."""
+"""A first descriptor of a plane, from a CustomResourceDefinition, the name of a controller's binary, and what a
+trial has shown."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,16 @@ from planebench.model import UsageError
 from planebench.planes.plane import INDEX_LABEL
 
 _Schema = Mapping[str, Any]
+Status = Mapping[str, Any]
+"""What an object's ``status`` holds."""
+
+ARGUMENTS: Final = (
+    "--kubeconfig=${kubeconfig}",
+    "--health-probe-bind-address=127.0.0.1:${health_port}",
+    "--metrics-bind-address=127.0.0.1:${metrics_port}",
+    "--metrics-secure=false",
+)
+"""A kubebuilder project's."""
 _DEEPEST: Final = 20
 _PHASE_FIELDS: Final = ("phase", "state", "status")
 _CONDITIONS: Final = "conditions"
@@ -48,16 +59,30 @@ class _Type:
     columns: tuple[Mapping[str, Any], ...]
 
 
-def draft(crd: Path, controller: Path) -> Draft:
+def draft(
+    crd: Path,
+    controller: Path,
+    *,
+    sample: Path | None = None,
+    arguments: Sequence[str] = (),
+    seen: Sequence[Status] = (),
+) -> Draft:
     """A first descriptor for the kind that a file defines and the controller that works on it.
 
-    Raises UsageError that names the file: it cannot be read, or holds no CustomResourceDefinition with a schema.
+    Args:
+        sample: a file with an object of the kind; None: one is made up, as the schema wants it.
+        arguments: the controller's; empty: :data:`ARGUMENTS`.
+        seen: each status that an object had in a trial, in order; empty: milestones are those of the schema.
+
+    Raises UsageError that names the file: it cannot be read, or holds no CustomResourceDefinition with a schema,
+    or no object of its kind.
     """
     definition = _definition(crd)
     kind = _type(crd, definition)
     guesses: list[str] = []
-    milestones = list(_milestones(kind, guesses))
-    up = _goal(milestones, guesses)
+    milestones = list(_seen(kind, seen, guesses) if seen else _milestones(kind, guesses))
+    up = _goal(milestones, seen[-1] if seen else None, guesses)
+    manifest = _sample(kind) if sample is None else _given(sample, kind)
     name = kind.plural
     component = controller.name
     resource = {
@@ -72,10 +97,8 @@ def draft(crd: Path, controller: Path) -> Draft:
         if not (key == "namespaced" and value)
     }
     workload = kind.kind.lower()
-    guesses.append(
-        f"processes.{component}: its flags, how it tells that it is ready, and where its metrics are, are those "
-        "of a kubebuilder project"
-    )
+    ways = "how it tells that it is ready, and where its metrics are, are those of a kubebuilder project"
+    guesses.append(f"processes.{component}: {ways if arguments else f'its flags, {ways}'}")
     guesses.append(f"rights.yaml: {component} may do everything; give it the rights of its own project")
     plane = {
         "name": workload,
@@ -88,12 +111,7 @@ def draft(crd: Path, controller: Path) -> Draft:
                 "component": component,
                 "user": {"name": _user(component)},
                 "ports": ["health", "metrics"],
-                "argv": [
-                    "--kubeconfig=${kubeconfig}",
-                    "--health-probe-bind-address=127.0.0.1:${health_port}",
-                    "--metrics-bind-address=127.0.0.1:${metrics_port}",
-                    "--metrics-secure=false",
-                ],
+                "argv": list(arguments or ARGUMENTS),
                 "ready": {"path": "/readyz", "port": "health", "tls": False},
                 "metrics": {"port": "metrics", "tls": False},
             }
@@ -101,7 +119,8 @@ def draft(crd: Path, controller: Path) -> Draft:
         "watches": {name: {"resource": resource, "milestones": milestones}},
         "workloads": {
             workload: {
-                "description": f"{kind.kind} objects as the schema wants them at least",
+                "description": f"{kind.kind} objects"
+                + (" as the schema wants them at least" if sample is None else ""),
                 "resource": resource,
                 "manifest": f"{workload}.yaml",
                 "tracked": name,
@@ -112,15 +131,16 @@ def draft(crd: Path, controller: Path) -> Draft:
         },
         "unfaithful": ["The controller runs once, with all rights, as a local process."],
     }
-    guesses.append(
-        f"{workload}.yaml: its spec has what the schema requires, with values made up where it has none"
-    )
+    if sample is None:
+        guesses.append(
+            f"{workload}.yaml: its spec has what the schema requires, with values made up where it has none"
+        )
     return Draft(
         files={
             "plane.yaml": _HEAD + _yaml(plane),
             "crd.yaml": _yaml({key: value for key, value in definition.items() if key != "status"}),
             "rights.yaml": _yaml(_rights(component)),
-            f"{workload}.yaml": _yaml(_sample(kind)),
+            f"{workload}.yaml": _yaml(manifest),
         },
         guesses=tuple(guesses),
     )
@@ -129,7 +149,7 @@ def draft(crd: Path, controller: Path) -> Draft:
 _HEAD: Final = "# A first descriptor: prove it with `planebench plane check`; docs/planes.md has all it may say.\n"
 
 
-def sample(schema: _Schema, depth: int = 0) -> Any:
+def value_of(schema: _Schema, depth: int = 0) -> Any:
     """A value that an OpenAPI schema accepts, as small as it may be: required fields only, each by its default,
     its example, the first of its enum, or its bounds."""
     if "default" in schema:
@@ -147,7 +167,7 @@ def sample(schema: _Schema, depth: int = 0) -> Any:
             return _object(schema, depth)
         case "array":
             items = schema.get("items") or {}
-            return [sample(items, depth + 1) for _ in range(int(schema.get("minItems") or 0))]
+            return [value_of(items, depth + 1) for _ in range(int(schema.get("minItems") or 0))]
         case "integer":
             return int(_number(schema))
         case "number":
@@ -158,7 +178,7 @@ def sample(schema: _Schema, depth: int = 0) -> Any:
             return _text(schema)
     for key in ("allOf", "oneOf", "anyOf"):
         if schema.get(key):
-            return sample(schema[key][0], depth + 1)
+            return value_of(schema[key][0], depth + 1)
     return {}
 
 
@@ -168,7 +188,7 @@ def _object(schema: _Schema, depth: int) -> dict[str, Any]:
     for key in ("anyOf", "oneOf"):  # the first alternative may want more
         if schema.get(key):
             required |= set(schema[key][0].get("required") or ())
-    return {name: sample(fields.get(name) or {}, depth + 1) for name in sorted(required)}
+    return {name: value_of(fields.get(name) or {}, depth + 1) for name in sorted(required)}
 
 
 def _number(schema: _Schema) -> float:
@@ -258,14 +278,7 @@ def _milestones(kind: _Type, guesses: list[str]) -> Iterator[dict[str, Any]]:
     elif _CONDITIONS in status:
         conditions = ["Ready"]
         guesses.append(f"watches.{kind.plural}: that there is a condition Ready is a guess: the schema names none")
-    for condition in dict.fromkeys(conditions):
-        failure = {"failure": True} if _FAILURES.search(condition) else {}
-        yield {
-            "name": condition.lower(),
-            "field": f"status.conditions[{condition}].status",
-            "equals": "True",
-            **failure,
-        }
+    yield from (_condition(condition) for condition in dict.fromkeys(conditions))
     if conditions:
         return
     for field in _PHASE_FIELDS:
@@ -285,8 +298,62 @@ def _phase(field: str, phase: str) -> dict[str, Any]:
     return {"name": phase.lower(), "field": f"status.{field}", "equals": phase, **failure}
 
 
-def _goal(milestones: list[dict[str, Any]], guesses: list[str]) -> str:
+def _condition(condition: str) -> dict[str, Any]:
+    failure = {"failure": True} if _FAILURES.search(condition) else {}
+    return {
+        "name": condition.lower(),
+        "field": f"status.conditions[{condition}].status",
+        "equals": "True",
+        **failure,
+    }
+
+
+def _seen(kind: _Type, seen: Sequence[Status], guesses: list[str]) -> Iterator[dict[str, Any]]:
+    """The first sight; then phases and conditions in the order in which a trial came to them, and the failures
+    that the schema names beside."""
+    where = f"watches.{kind.plural}"
+    found: dict[str, dict[str, Any]] = {}
+    for status in seen:
+        for milestone in _reached(status):
+            found.setdefault(milestone["name"], milestone)
+    first = next((field for status in seen for field in status if field != "observedGeneration"), "")
+    if not found and first:
+        guesses.append(f"{where}: the trial saw neither phase nor conditions; status.{first} counts as up")
+        found["up"] = {"name": "up", "field": f"status.{first}"}
+    named = [milestone for milestone in _milestones(kind, []) if milestone.get("equals")]
+    unseen = [milestone for milestone in named if milestone["name"] not in found]
+    failures = [milestone for milestone in unseen if milestone.get("failure")]
+    if failures:
+        told = ", ".join(milestone["name"] for milestone in failures)
+        guesses.append(f"{where}: the schema names as failures, and the trial has not seen: {told}")
+    if left_out := ", ".join(milestone["name"] for milestone in unseen if not milestone.get("failure")):
+        guesses.append(f"{where}: the schema has more, left out as the trial has not seen them: {left_out}")
+    yield {"name": "created"}
+    yield from found.values()
+    yield from failures
+
+
+def _reached(status: Status) -> Iterator[dict[str, Any]]:
+    """The milestones that a status says to have reached."""
+    phases = ((field, status.get(field)) for field in _PHASE_FIELDS)
+    phase = next(((field, value) for field, value in phases if value and isinstance(value, str)), None)
+    if phase is not None:
+        yield _phase(*phase)
+    conditions = status.get(_CONDITIONS)
+    for item in conditions if isinstance(conditions, list) else ():
+        if isinstance(item, dict) and item.get("type") and item.get("status") == "True":
+            yield _condition(str(item["type"]))
+
+
+def _goal(milestones: list[dict[str, Any]], last: Status | None, guesses: list[str]) -> str:
+    """What means that an object is up: of a trial, what it ended with."""
     names = [milestone["name"] for milestone in milestones if not milestone.get("failure")]
+    if last is not None:
+        ended = list(_reached(last))
+        if failed := [milestone["name"] for milestone in ended if milestone.get("failure")]:
+            guesses.append(f"the trial's object ended as {failed[0]}: give one that works with --sample")
+        held = {milestone["name"] for milestone in ended}
+        names = [name for name in names if name in held] or names
     known = [phase.lower() for phase in _UP if phase.lower() in names]
     goal: str = known[0] if known else names[-1]
     guesses.append(f"workloads: an object is taken to be up when it is {goal}")
@@ -297,14 +364,31 @@ def _goal(milestones: list[dict[str, Any]], guesses: list[str]) -> str:
 
 
 def _sample(kind: _Type) -> dict[str, Any]:
-    metadata: dict[str, Any] = {"name": "__NAME__"}
-    if kind.namespaced:
-        metadata["namespace"] = "__NAMESPACE__"
-    metadata["labels"] = {INDEX_LABEL: "__INDEX__"}
-    found = {"apiVersion": f"{kind.group}/{kind.version}", "kind": kind.kind, "metadata": metadata}
+    found = {"apiVersion": f"{kind.group}/{kind.version}", "kind": kind.kind, "metadata": _named(kind, {})}
     fields = kind.schema.get("properties") or {}
     wanted = {"spec", *(kind.schema.get("required") or ())} - {"apiVersion", "kind", "metadata", "status"}
-    return found | {name: sample(fields[name], 1) for name in sorted(wanted) if name in fields}
+    return found | {name: value_of(fields[name], 1) for name in sorted(wanted) if name in fields}
+
+
+def _given(file: Path, kind: _Type) -> dict[str, Any]:
+    """A sample of one's own, under the names of a workload's objects."""
+    try:
+        item = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise UsageError(f"{file}: cannot be read: {' '.join(str(error).split())}") from None
+    wanted = f"{kind.group}/{kind.version}", kind.kind
+    if not isinstance(item, dict) or (item.get("apiVersion"), item.get("kind")) != wanted:
+        raise UsageError(f"{file}: must hold one object, a {kind.kind} of {wanted[0]}")
+    metadata = item.get("metadata")
+    return {**item, "metadata": _named(kind, metadata if isinstance(metadata, dict) else {})}
+
+
+def _named(kind: _Type, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata with the placeholders of names, namespaces and numbers."""
+    namespace = {"namespace": "__NAMESPACE__"} if kind.namespaced else {}
+    labels = {**(metadata.get("labels") or {}), INDEX_LABEL: "__INDEX__"}
+    kept = {key: value for key, value in metadata.items() if key != "namespace"}
+    return {**kept, "name": "__NAME__", **namespace, "labels": labels}
 
 
 def _user(component: str) -> str:
