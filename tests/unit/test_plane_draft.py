@@ -86,7 +86,7 @@ def test_printed_conditions_become_milestones(tmp_path: Path, controller: Path) 
 
 
 def test_what_a_trial_has_seen_goes_before_the_schema(tmp_path: Path, controller: Path) -> None:
-    seen = [
+    seen: list[dict[str, Any]] = [
         {"phase": "Pending"},
         {"phase": "Building", "conditions": [{"type": "Ready", "status": "False"}]},
         {"phase": "Building", "conditions": [{"type": "Ready", "status": "True"}]},
