@@ -1,6 +1,7 @@
 """Writes the tables of docs/components from the code: ``python tools/component_reference.py``.
 
-The figures come from ``planebench.slis.families``; what stands above the table of a page is written by hand.
+The figures come from ``planebench.slis.families`` and planes' descriptors; what stands above the table of a page
+is written by hand.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from planebench.planes import Plane, builtin_names, load_plane
 from planebench.slis.families import figures_of
 from planebench.slis.metrics import Metric
 
@@ -20,10 +22,16 @@ PAGES: Final = {
     "scheduler.md": ("kube-scheduler",),
     "controller-manager.md": ("kube-controller-manager",),
     "kwok.md": ("kwok",),
-    "kubevirt.md": ("virt-controller", "virt-api"),
+    "kubevirt.md": tuple(load_plane("kubevirt").figures),
 }
 """Page -> the components that it tells of."""
 _UNITS: Final = {"s": "seconds", "/s": "per second", "bytes": "bytes", "count": "number", "ratio": "ratio"}
+
+
+def plane_of(page: str) -> Plane | None:
+    """The plane that a page tells of; None: Kubernetes alone."""
+    name = page.removesuffix(".md")
+    return load_plane(name) if name in builtin_names() else None
 
 
 def pages() -> dict[Path, str]:
@@ -32,18 +40,18 @@ def pages() -> dict[Path, str]:
     for name, components in PAGES.items():
         path = FOLDER / name
         head, _, _ = path.read_text(encoding="utf-8").partition(BEGIN)
-        found[path] = head + BEGIN + "\n" + "\n".join(_page(components)) + "\n"
+        found[path] = head + BEGIN + "\n" + "\n".join(_page(components, plane_of(name))) + "\n"
     return found
 
 
-def _page(components: tuple[str, ...]) -> Iterator[str]:
+def _page(components: tuple[str, ...], plane: Plane | None) -> Iterator[str]:
     yield "## All figures\n"
     yield (
         "**!** marks what the summary tells at first sight; *later* what a component serves only once there is "
         "something to count. `.*` stands for a prefix that a control plane may give."
     )
     for component in components:
-        figures = figures_of(component)
+        figures = figures_of(component, plane)
         yield f"\n### {component}\n"
         yield "| id | what | told as | unit | metric | parts |\n|-|-|-|-|-|-|"
         yield from (_row(metric, "") for metric in figures.metrics)

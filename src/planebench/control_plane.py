@@ -61,7 +61,7 @@ class ControlPlane:
 
         Args:
             nodes: how many simulated nodes to wait for.
-            plane: ``core``, ``kubevirt``, ``kueue``, or a plane's folder.
+            plane: ``core``, another built-in one (``planebench plane list``), or a plane's folder.
             settings: of the plane, where they differ from its defaults.
             components: component -> a binary of one's own.
             flags: component -> flags, without dashes.

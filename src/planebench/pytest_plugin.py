@@ -34,7 +34,9 @@ _NAME_LENGTH = 50
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("planebench")
     group.addoption(
-        _PLANE, default="core", help="The plane of the fixture `control_plane`: core, kubevirt, kueue, a folder."
+        _PLANE,
+        default="core",
+        help="The plane of the fixture `control_plane`: a name of `planebench plane list`, or a folder.",
     )
     group.addoption(_NODES, type=int, default=1, help="How many nodes it has at first.")
 

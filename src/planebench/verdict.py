@@ -379,7 +379,7 @@ def check_simulator(
         f"{MOST_BUSY * 100:.0f}% of the machine's cores",
         ok=(queued or 0.0) <= MOST_QUEUED and growth_s <= MOST_GROWTH_S and not no_core_left,
         affects="run",
-        action="lower the rate, or set more workers where the plane lets you (kubevirt: settings.guest_workers)",
+        action="lower the rate, or set more workers where the plane has a setting for them",
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from planebench import scenario
 from planebench.binaries import Sources
 from planebench.binaries.component import spec
-from planebench.cli.options import component_paths, pairs, seconds, sources, version_settings, versions
+from planebench.cli.options import component_paths, pairs, seconds, sources, version_settings
 from planebench.model import UsageError
 from planebench.planes import load_plane
 from planebench.run import provision
@@ -38,8 +38,7 @@ def test_seconds() -> None:
 
 
 def test_versions_become_fields_of_a_scenario() -> None:
-    chosen = versions("1.35.4", None, None, "1.7.0")
-    assert chosen == {"kubernetes": "1.35.4", "kubevirt": "1.7.0"}
+    chosen = {"kubernetes": "1.35.4", "kubevirt": "1.7.0"}
     assert version_settings(chosen) == {"versions.kubernetes": '"1.35.4"', "versions.kubevirt": '"1.7.0"'}
     wanted = scenario.load("smoke", version_settings(chosen))
     assert wanted.versions == chosen

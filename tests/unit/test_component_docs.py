@@ -10,6 +10,7 @@ import pytest
 
 from planebench import scenario
 from planebench.slis.families import figures_of
+from planebench.slis.metrics import Metric
 
 ROOT = Path(__file__).parent.parent.parent
 TOOL = runpy.run_path(str(ROOT / "tools" / "component_reference.py"))
@@ -22,22 +23,24 @@ def test_the_tables_are_the_code_s() -> None:
         assert path.read_text(encoding="utf-8") == text, "run python tools/component_reference.py"
 
 
+def figures(component: str, page: str) -> tuple[Metric, ...]:
+    return figures_of(component, TOOL["plane_of"](page)).metrics
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_figure_that_a_page_explains_is_there(page: str) -> None:
     text, _, _ = (ROOT / "docs" / "components" / page).read_text(encoding="utf-8").partition(TOOL["BEGIN"])
     prefixes = "apiserver|etcd|scheduler|queue|client|webhook|go"
-    known = {metric.id for component in ("", *TOOL["PAGES"][page]) for metric in figures_of(component).metrics}
+    known = {metric.id for component in ("", *PAGES[page]) for metric in figures(component, page)}
     for component in PAGES[page]:
-        figures = figures_of(component)
-        known |= {metric.id for metrics in figures.told_by.values() for metric in metrics}
-        known |= {figures.per_object.id} if figures.per_object else set()
+        told_of = figures_of(component, TOOL["plane_of"](page))
+        known |= {metric.id for metrics in told_of.told_by.values() for metric in metrics}
+        known |= {told_of.per_object.id} if told_of.per_object else set()
     if page == "api-server.md":
         known.add("etcd.request")  # to compare with
     told = set(re.findall(rf"`((?:{prefixes})\.[a-z_]+)`", text))
     assert told <= known
-    headlines = {
-        metric.id for component in PAGES[page] for metric in figures_of(component).metrics if metric.headline
-    }
+    headlines = {metric.id for component in PAGES[page] for metric in figures(component, page) if metric.headline}
     assert headlines <= told, "what is told at first sight is explained"
 
 

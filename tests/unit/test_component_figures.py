@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic_run import SyntheticRun, ns
+from synthetic_run import MACHINES, SyntheticRun, ns
 
 from planebench import slis
 from planebench.model import Stage
+from planebench.planes import load_plane
 from planebench.results.document import Component, Row
 from planebench.slis.exposition import Exposition, Native, parse
 from planebench.slis.families import figures_of
@@ -33,8 +34,11 @@ COMPONENTS = (
 )
 
 
+KUBEVIRT = load_plane("kubevirt")
+
+
 def recorded(component: str, kind: str = "pb") -> Between:
-    names = [*figures_of(component).families, "process_start_time_seconds"]
+    names = [*figures_of(component, KUBEVIRT).families, "process_start_time_seconds"]
     before, after = (
         parse((RECORDED / f"{component}.{when}.{kind}").read_bytes(), names, protobuf=kind == "pb")
         for when in ("before", "after")
@@ -44,16 +48,16 @@ def recorded(component: str, kind: str = "pb") -> Between:
 
 def rows(component: str, kind: str = "pb") -> dict[str, Row]:
     between = recorded(component, kind)
-    return {row.sli: row for metric in figures_of(component).metrics for row in metric.rows(between)}
+    return {row.sli: row for metric in figures_of(component, KUBEVIRT).metrics for row in metric.rows(between)}
 
 
 def metric(component: str, sli: str) -> Metric:
-    return next(metric for metric in figures_of(component).metrics if metric.id == sli)
+    return next(metric for metric in figures_of(component, KUBEVIRT).metrics if metric.id == sli)
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_real_components_serve_what_is_read_of_them(component: str) -> None:
-    assert figures_of(component).missing(recorded(component)) == []
+    assert figures_of(component, KUBEVIRT).missing(recorded(component)) == []
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
@@ -276,7 +280,7 @@ def test_a_histogram_that_is_not_native_everywhere_is_told_from_its_classic_buck
 
 def evaluated(folder: Path, *components: str) -> dict[str, Component]:
     """A run in which these components served what was recorded."""
-    run = SyntheticRun()
+    run = SyntheticRun(MACHINES)
     run.phase("creation", Stage.CREATION, 10, 20)
     run.phase("cleanup", Stage.CLEANUP, 40, 50)
     path = run.write(folder / "run")

@@ -96,6 +96,7 @@ def test_the_plane_s_settings(tmp_path: Path) -> None:
     assert told["virt-controller"]["client requests per second"] == ("2000", "plane")
     assert told["virt-controller"]["client burst"] == ("4000", "plane")
     assert told["virt-controller"]["workers for VMIs"] == ("40", "--vmi-controller-threads")
+    assert told["virt-controller"]["workers for nodes"] == ("3", "default")
     assert told["kwok"] == {"workers for pods": ("16", "configuration")}
 
 
@@ -113,7 +114,8 @@ def test_in_words(tmp_path: Path) -> None:
         process("kwok", configuration={"options": {"podPlayStageParallelism": 16}}),
     ]
     (path / "environment.json").write_text(json.dumps({"processes": running}))
-    assert list(in_words(limits(Observations(RunFolder.open(path))))) == [
+    seen = Observations(RunFolder.open(path))
+    assert list(in_words(limits(seen), seen.plane)) == [
         "kube-scheduler: client requests per second 50, client burst 100",
         "kube-apiserver: requests in flight, read only 800 (set)",
         "kube-controller-manager: client requests per second of each controller 20, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 import json
 from pathlib import Path
@@ -12,10 +13,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+import planebench
 from planebench.model import UsageError
 from planebench.observe.milestones import ObjectType, Reducer
 from planebench.planes import Plane, Setting, builtin_names, load_plane
 from planebench.planes.plane import INDEX_LABEL, ManifestFile, substitute
+from planebench.scenario import builtin_names as builtin_scenarios
 
 BUILTIN = builtin_names()
 
@@ -75,6 +78,21 @@ items:
       - {apiVersion: v1, kind: Secret, metadata: {name: b}}
 ---
 """
+
+
+def test_no_code_knows_a_plane_beside_core() -> None:
+    """Names of built-in planes and of their components are data; a scenario's name may be a default."""
+    others = [plane for plane in map(load_plane, BUILTIN) if plane.name != "core"]
+    names = {name for plane in others for name in (plane.name, *(one.component for one in plane.processes))}
+    found = [
+        f"{file.name}: {node.value}"
+        for file in Path(planebench.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" not in node.value
+        if any(name in node.value for name in names) and node.value not in builtin_scenarios()
+    ]
+    # Examples of field paths and ids in docstrings.
+    assert [line for line in found if not line.startswith("model.py: ")] == []
 
 
 @pytest.fixture
@@ -332,6 +350,12 @@ def test_a_truth_value_is_no_number(folder: Path) -> None:
         (("install", 0, "file"), "x.yaml", "install: there is no file x.yaml"),
         (("expose",), [{"file": "x.yaml"}], "expose: there is no file x.yaml"),
         (("simulator",), {"stages": ["x.yaml"]}, r"simulator\.stages: there is no file x\.yaml"),
+        (("limits",), [{"component": "x", "meaning": "workers"}], "x: workers: needs a value or a default"),
+        (
+            ("figures",),
+            {"controller": {"metrics": [{"id": "a", "title": "a", "kind": "gauge", "family": "("}]}},
+            r"a: '\(' is no regular expression",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(folder: Path, path: tuple[Any, ...], to: Any, message: str) -> None:

@@ -70,10 +70,11 @@ def test_frames_lie_within_their_callers(stacks: list[tuple[list[str], int]]) ->
         ("k8s.io/apiserver/pkg/server.(*Handler).ServeHTTP", "kubernetes"),
         ("sigs.k8s.io/json.Unmarshal", "kubernetes"),
         ("go.etcd.io/bbolt.(*Tx).Commit", "etcd"),
-        ("kubevirt.io/client-go/api.Get", "kubevirt"),
+        ("example.com/client-go/api.Get", "plane"),
+        ("example.common/api.Get", "other"),
         ("google.golang.org/grpc.(*Server).handle", "other"),
         ("main.main", "other"),
     ],
 )
 def test_colours_say_what_a_function_belongs_to(function: str, kind: str) -> None:
-    assert kind_of(function) == kind
+    assert kind_of(function, ["example.com"]) == kind

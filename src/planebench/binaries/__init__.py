@@ -6,7 +6,7 @@ before the event loop starts.
 
 from planebench.binaries.artifact import Artifact
 from planebench.binaries.cache import Entry
-from planebench.binaries.component import ComponentSpec, catalog
+from planebench.binaries.component import ComponentSpec, catalog, graphs
 from planebench.binaries.keeping import export_archive, import_archive, others, prune
 from planebench.binaries.progress import BuildProgress
 from planebench.binaries.resolution import cached, resolve
@@ -21,6 +21,7 @@ __all__ = [
     "cached",
     "catalog",
     "export_archive",
+    "graphs",
     "import_archive",
     "others",
     "prune",

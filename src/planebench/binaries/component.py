@@ -28,6 +28,8 @@ class Graph:
     """What the components of one dependency graph have in common: they are released and built together."""
 
     name: str
+    title: str
+    """As its project writes it."""
     module: str
     registry: str
     """The host of its official images."""
@@ -125,6 +127,11 @@ def _projects() -> Mapping[str, tuple[Graph, Mapping[str, Mapping[str, str]]]]:
         components = data.pop("components")
         found[folder.name] = (Graph(name=folder.name, **data), components)
     return found
+
+
+def graphs() -> Sequence[Graph]:
+    """All projects whose version can be chosen, by name."""
+    return tuple(_projects()[name][0] for name in sorted(_projects()))
 
 
 @functools.cache

@@ -16,7 +16,7 @@ from planebench.cli.console import errors, output
 from planebench.cli.display import Display
 from planebench.cli.options import Assignments, Components, Name, pairs, with_components
 from planebench.model import UsageError
-from planebench.planes import load_plane
+from planebench.planes import builtin_names, load_plane
 
 _DEFAULT_NAME = "default"
 _SCENARIO = """
@@ -32,7 +32,9 @@ workload: {{count: 1, objects: [{{template: {template}}}]}}
 def up(
     name: Name = _DEFAULT_NAME,
     nodes: Annotated[int, typer.Option("--nodes", min=0, help="How many nodes to simulate.")] = 0,
-    plane: Annotated[str, typer.Option("--plane", help="core, kubevirt, kueue, or a plane's folder.")] = "core",
+    plane: Annotated[
+        str, typer.Option("--plane", help=f"{', '.join(builtin_names())}, or a plane's folder.")
+    ] = "core",
     settings: Assignments = None,
     *,
     components: Components,

@@ -16,16 +16,9 @@ from planebench.binaries import Artifact, Entry
 from planebench.cli.console import errors, output
 from planebench.cli.display import Display
 from planebench.cli.options import (
-    AllowedSources,
     Components,
-    Etcd,
-    Kubernetes,
-    KubeVirt,
-    Kwok,
-    Registry,
-    sources,
-    versions,
     with_components,
+    with_provided_components,
 )
 
 app = typer.Typer(help="The control plane's binaries: which versions are there, and where they come from.")
@@ -116,19 +109,15 @@ def build(
 
 
 @app.command("export")
+@with_provided_components
 def export_archive(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The archive: .tar, or .tar.gz.")],
     names: Annotated[list[str] | None, typer.Argument(help="Components; all of them if none is named.")] = None,
-    kubernetes: Kubernetes = None,
-    etcd: Etcd = None,
-    kwok: Kwok = None,
-    kubevirt: KubeVirt = None,
-    source: AllowedSources = None,
-    registry: Registry = None,
+    *,
+    components: Components,
 ) -> None:
     """Write components into one file for a machine without a network; what is missing is pulled or built first."""
-    chosen = versions(kubernetes, etcd, kwok, kubevirt)
-    artifacts = _resolved(names, {}, chosen, sources(source, registry, None, None))
+    artifacts = _resolved(names, components.paths, components.versions, components.sources)
     binaries.export_archive(file, artifacts.values())
     for artifact in artifacts.values():
         output.print(f"{artifact.name} {artifact.version}", highlight=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,9 +13,10 @@ from typing import Annotated, Any
 import typer
 
 from planebench import units
-from planebench.binaries import Sources
+from planebench.binaries import Sources, graphs
 from planebench.model import UsageError
 
+_PROJECTS = {graph.name: graph.title for graph in graphs()}
 _PANEL = "Components"
 """What the options about components stand under in --help."""
 
@@ -27,25 +28,6 @@ ComponentPaths = Annotated[
         rich_help_panel=_PANEL,
         help="Use this binary for a component, for instance kube-apiserver=./kube-apiserver. Repeatable.",
     ),
-]
-Kubernetes = Annotated[
-    str | None,
-    typer.Option(
-        "--kubernetes",
-        metavar="VERSION",
-        rich_help_panel=_PANEL,
-        help="Kubernetes of this version, for instance 1.35.4.",
-    ),
-]
-Etcd = Annotated[
-    str | None, typer.Option("--etcd", metavar="VERSION", rich_help_panel=_PANEL, help="etcd of this version.")
-]
-Kwok = Annotated[
-    str | None, typer.Option("--kwok", metavar="VERSION", rich_help_panel=_PANEL, help="KWOK of this version.")
-]
-KubeVirt = Annotated[
-    str | None,
-    typer.Option("--kubevirt", metavar="VERSION", rich_help_panel=_PANEL, help="KubeVirt of this version."),
 ]
 AllowedSources = Annotated[
     list[str] | None,
@@ -73,7 +55,7 @@ SourceTrees = Annotated[
         "--component-source",
         metavar="NAME=DIR",
         rich_help_panel=_PANEL,
-        help="Build a component or project (kubernetes, etcd, kwok, kubevirt) from your source tree. Repeatable.",
+        help=f"Build a component or project ({', '.join(_PROJECTS)}) from your source tree. Repeatable.",
     ),
 ]
 KubernetesTree = Annotated[
@@ -119,14 +101,8 @@ def component_paths(values: Sequence[str] | None) -> dict[str, Path]:
     return {name: Path(path).expanduser() for name, path in pairs(values, "--component").items()}
 
 
-def versions(kubernetes: str | None, etcd: str | None, kwok: str | None, kubevirt: str | None) -> dict[str, str]:
-    """The versions that were given, by project."""
-    given = {"kubernetes": kubernetes, "etcd": etcd, "kwok": kwok, "kubevirt": kubevirt}
-    return {project: version for project, version in given.items() if version is not None}
-
-
 def version_settings(wanted: Mapping[str, str]) -> dict[str, str]:
-    """The same as fields of a scenario, quoted: YAML takes 1.35 for a number."""
+    """Versions by project as fields of a scenario, quoted: YAML takes 1.35 for a number."""
     return {f"versions.{project}": json.dumps(version) for project, version in wanted.items()}
 
 
@@ -159,22 +135,32 @@ class Components:
         return version_settings(self.versions)
 
 
-def _read(
+def _kept_apart(
+    source: AllowedSources = None,
+    registry: Registry = None,
+) -> tuple[dict[str, Path], Sources]:
+    return {}, sources(source, registry, None, None)
+
+
+def _with_own(
     component: ComponentPaths = None,
-    kubernetes: Kubernetes = None,
-    etcd: Etcd = None,
-    kwok: Kwok = None,
-    kubevirt: KubeVirt = None,
     source: AllowedSources = None,
     registry: Registry = None,
     component_source: SourceTrees = None,
     kubernetes_source: KubernetesTree = None,
-) -> Components:
-    return Components(
-        component_paths(component),
-        versions(kubernetes, etcd, kwok, kubevirt),
-        sources(source, registry, component_source, kubernetes_source),
-    )
+) -> tuple[dict[str, Path], Sources]:
+    return component_paths(component), sources(source, registry, component_source, kubernetes_source)
+
+
+def _version_options() -> Iterator[inspect.Parameter]:
+    """``--PROJECT VERSION`` for every project that planebench has components of."""
+    for name, title in _PROJECTS.items():
+        option = typer.Option(
+            f"--{name}", metavar="VERSION", rich_help_panel=_PANEL, help=f"{title} of this version."
+        )
+        yield inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option]
+        )
 
 
 def with_components(command: Callable[..., None]) -> Callable[..., None]:
@@ -182,16 +168,33 @@ def with_components(command: Callable[..., None]) -> Callable[..., None]:
 
     Typer makes options of a function's parameters, one by one, and has no groups of them.
     """
-    added = inspect.signature(_read, eval_str=True).parameters
+    return _with_options(command, _with_own)
+
+
+def with_provided_components(command: Callable[..., None]) -> Callable[..., None]:
+    """The same without binaries and source trees of one's own."""
+    return _with_options(command, _kept_apart)
+
+
+def _with_options(
+    command: Callable[..., None], read: Callable[..., tuple[dict[str, Path], Sources]]
+) -> Callable[..., None]:
+    chosen = {parameter.name: parameter for parameter in _version_options()}
+    others = inspect.signature(read, eval_str=True).parameters
     own = inspect.signature(command, eval_str=True)
     kept = [parameter for parameter in own.parameters.values() if parameter.name != "components"]
 
     @functools.wraps(command)
     def read_first(**values: Any) -> None:
-        said = _read(**{name: values.pop(name) for name in added})
-        command(**values, components=said)
+        given = {name: values.pop(name) for name in chosen}
+        paths, allowed = read(**{name: values.pop(name) for name in others})
+        versions = {project: version for project, version in given.items() if version is not None}
+        command(**values, components=Components(paths, versions, allowed))
 
-    parameters = [*kept, *added.values()]
+    parameters = [
+        *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*kept, *others.values())),
+        *chosen.values(),
+    ]
     read_first.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
     read_first.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return read_first

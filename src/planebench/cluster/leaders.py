@@ -58,7 +58,7 @@ async def leadership(
         return None
     spec = found.get("spec") or {}
     identity = str(spec.get("holderIdentity") or "")
-    # Kubernetes' components append an id to their host name, KubeVirt's do not.
+    # Kubernetes' components append an id to their host name, others do not.
     member = identity.partition("_")[0]
     if member not in cluster.members(component):
         return None

@@ -19,7 +19,7 @@ from planebench.model import ComponentProcess, Endpoint, PlanebenchError
 
 _TIMEOUT_S: Final = 20.0
 _LARGE: Final = frozenset({"kube-apiserver"})
-"""Asked less often during the run: with KubeVirt a scrape of it costs 47 ms of its CPU, of others 3 to 11 ms."""
+"""Asked less often during the run: with many kinds a scrape of it costs 47 ms of its CPU, of others 3 to 11 ms."""
 _LARGE_EVERY: Final = 6
 _PROTOBUF: Final = "application/vnd.google.protobuf"
 _ACCEPT: Final = (

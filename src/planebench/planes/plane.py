@@ -318,7 +318,61 @@ class Limit(_Part):
 
     component: str
     meaning: str
-    value: Setting
+    value: Setting | None = None
+    """What the plane sets; None: nothing, the component's own default holds."""
+    flag: str = ""
+    """The component's flag for it, without dashes: what its process ran with goes before ``value``."""
+    default: Setting | None = None
+    """The component's own; None: it is not known."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Limit:
+        if self.value is None and self.default is None:
+            raise ValueError(f"{self.component}: {self.meaning}: needs a value or a default")
+        return self
+
+
+class Figure(_Part):
+    """A family of a component's own metrics, and what is told of it: see :class:`planebench.slis.metrics.Metric`,
+    which has the same fields."""
+
+    id: str
+    title: str
+    kind: Literal["histogram", "mean", "counter", "rate", "gauge"]
+    family: str
+    unit: Literal["s", "/s", "share", "bytes", "count", "ratio"] = "s"
+    only: Mapping[str, str] = Field(default_factory=dict)
+    unless: Mapping[str, str] = Field(default_factory=dict)
+    by: tuple[str, ...] = ()
+    most_parts: int = Field(12, ge=1)
+    scale: float = 1.0
+    largest: bool = False
+    late: bool = False
+    always: bool = True
+    headline: bool = False
+
+    @model_validator(mode="after")
+    def _patterns_hold(self) -> Figure:
+        for pattern in (self.family, *self.only.values(), *self.unless.values()):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{self.id}: {pattern!r} is no regular expression: {error}") from None
+        return self
+
+
+class Figures(_Part):
+    """What a component serves of metrics: what it lacks of these is told."""
+
+    sets: tuple[Literal["client", "queues", "process"], ...] = ("client", "queues", "process")
+    """Of those that components written with client-go have in common: as a client of the API server, of its work
+    queues, of Go's runtime and the process."""
+    metrics: tuple[Figure, ...] = ()
+    """Its own."""
+    per_object: Figure | None = None
+    """A counter that is told per object of the workload, too."""
+    told_by: Mapping[str, tuple[Figure, ...]] = Field(default_factory=dict)
+    """What another component tells of this one: that component's name -> its metrics."""
 
 
 class _Descriptor(_Part):
@@ -337,6 +391,8 @@ class _Descriptor(_Part):
     watches: Mapping[str, Watch]
     workloads: Mapping[str, Workload]
     limits: tuple[Limit, ...] = ()
+    figures: Mapping[str, Figures] = Field(default_factory=dict)
+    packages: tuple[str, ...] = ()
     unfaithful: tuple[str, ...] = ()
 
 
@@ -352,6 +408,9 @@ class Plane(_Descriptor):
     into the processes' URLs, and what is to go through them. ``namespace`` names the objects that every
     namespace with a workload gets before its first object. ``nodes`` and ``simulator`` tell how KWOK plays the
     rest, ``watches`` and ``workloads`` what can be run, and ``unfaithful`` what is not as in a real cluster.
+
+    ``figures`` say what a component serves of metrics; one that has none here is read as any client with work
+    queues, and may lack what it likes. ``packages`` are what import paths of the plane's own Go code begin with.
     """
 
     _folder: Traversable = PrivateAttr()

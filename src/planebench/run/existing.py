@@ -146,13 +146,13 @@ def _of_prometheus(instances: Sequence[Instance]) -> preflight.Check:
     return preflight.Check("metrics by Prometheus", told or "it scrapes none of the cluster's components")
 
 
-async def take_over(target: Target, scraper: MetricsScraper, folder: Path, t0_ns: int) -> None:
+async def take_over(target: Target, plane: Plane, scraper: MetricsScraper, folder: Path, t0_ns: int) -> None:
     """What Prometheus has scraped meanwhile, once it has scraped everything once more."""
     if target.prometheus is None or not target.instances:
         return
     scraper.add(
         await prometheus.collect(
-            target.prometheus, target.instances, lambda name: figures_of(name).families, folder, t0_ns
+            target.prometheus, target.instances, lambda name: figures_of(name, plane).families, folder, t0_ns
         )
     )
 

@@ -369,7 +369,7 @@ class _Trial:
             listener.status(f"{self._scenario.node_count:,} nodes Ready after {self._record.now_ns() / 1e9:.1f} s")
             self._folder.write_leftovers(await life.run())
             if self._target is not None:
-                await existing.take_over(self._target, scraper, self._folder.scrapes, self._t0_ns)
+                await existing.take_over(self._target, self._plane, scraper, self._folder.scrapes, self._t0_ns)
 
     async def _read_consistency(self, cluster: Cluster, planner: Planner) -> None:
         """After faults of components: etcd's truth, for all that was acknowledged and shown to be held against."""

@@ -107,8 +107,8 @@ class ObjectKind(Part):
     """A part of the workload: objects that are alike."""
 
     template: Name
-    """A workload of the plane: core has `pod`, `deployment`, `web`, `job`, `daemonset` and `namespace`; kubevirt
-    has `vmi` and `vm`, kueue has `job`; see docs/planes.md."""
+    """A workload of the plane: core has `pod`, `deployment`, `web`, `job`, `daemonset` and `namespace`;
+    `planebench plane list` tells those of others."""
     share: Share = 1.0
     """Its share of the workload; all shares add up to 100%."""
     name: Name | None = None
@@ -343,8 +343,8 @@ class Lifecycle(Part):
     creation: Creation = Creation()
     """Creation of all objects."""
     management: Mapping[Name, ChangeLoad] = Field(default_factory=dict)
-    """Changes, by the names that the plane's templates give them, one after the other: `patch` of pods and of all
-    of kubevirt's, `rollout` and `scale` of Deployments; kubevirt has more."""
+    """Changes, by the names that the plane's templates give them, one after the other: for instance
+    `patch` of pods, `rollout` and `scale` of Deployments."""
     monitoring: Monitoring = Monitoring()
     """Looking at the cluster at rest."""
     cleanup: Cleanup = Cleanup()
@@ -440,8 +440,8 @@ class Scenario(Part):
     description: Annotated[str, Field(max_length=10_000)] = ""
     """What it is for, in a sentence or two."""
     plane: Annotated[str, Field(min_length=1, max_length=4000)] = "core"
-    """The control plane beside Kubernetes' own: core (none), kubevirt, kueue, or the path of a plane's folder,
-    with a `/` in it and relative to the scenario's folder."""
+    """The control plane beside Kubernetes' own: core (none), another that `planebench plane list`
+    lists, or the path of a plane's folder, with a `/` in it and relative to the scenario's folder."""
     settings: Mapping[str, str | int | bool] = Field(default_factory=dict)
     """Settings of the plane that differ from its defaults."""
     nodes: Annotated[tuple[NodePool, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=100)]

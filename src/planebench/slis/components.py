@@ -194,7 +194,7 @@ def _own_figures(seen: Observations, scrapes: Scrapes, name: str, processes: Map
     requests, which of members that elect a leader is the one that led longest.
     """
     own = _Own()
-    figures = figures_of(name)
+    figures = figures_of(name, seen.plane)
     found = list(_all_between(seen, scrapes, processes[name], figures.families, figures.over_time))
     counts = [figures.count(between) for between in found]
     for between, (count, failed) in zip(found, counts, strict=True):
@@ -205,7 +205,7 @@ def _own_figures(seen: Observations, scrapes: Scrapes, name: str, processes: Map
     if together := joined([found[place] for place in busiest_first]):
         for metric in figures.metrics:
             own.add(metric, together)
-        own.absent = figures.missing(together) if own.rows and is_known(name) else []
+        own.absent = figures.missing(together) if own.rows and is_known(name, seen.plane) else []
         _add_per_object(own, figures, together, sum(len(made.index) for made in seen.created))
     for teller, metrics in figures.told_by.items():
         families = [metric.family for metric in metrics]

@@ -1,9 +1,9 @@
 """Which of their own metrics stand for which component.
 
-Names and labels are those of Kubernetes 1.37.2, etcd 3.7.3, kwok 0.8.0 and KubeVirt 1.8.4, as scraped;
-docs/components says how to read them. Controllers' work queues and API clients are found by the end of their
-names, whatever prefix a control plane gives them. A family that is not served is told as missing, or, where it
-comes with its first value only (``always=False``), left out.
+Names and labels are those of Kubernetes 1.37.2, etcd 3.7.3 and kwok 0.8.0, as scraped; docs/components says how to
+read them. What a plane's own components serve, its descriptor says. Controllers' work queues and API clients are
+found by the end of their names, whatever prefix a control plane gives them. A family that is not served is told as
+missing, or, where it comes with its first value only (``always=False``), left out.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from planebench.planes import Figure, Plane
 from planebench.slis.metrics import Figures, Metric
 
 _EVERY_QUEUE: Final = 100
@@ -551,28 +552,6 @@ _SCHEDULER: Final = Figures(
     _CLIENT,
 )
 
-# --- KubeVirt ---
-
-_VIRT_REQUESTS: Final = Metric(
-    "client.by_resource",
-    "requests sent, by resource",
-    "counter",
-    "kubevirt_rest_client_requests_total",
-    "count",
-    by=("verb", "resource"),
-    most_parts=20,
-)
-_VIRT_CLIENT: Final = (*_CLIENT_METRICS, _VIRT_REQUESTS)
-_VIRT_PER_OBJECT: Final = Metric(
-    "client.per_object",
-    "requests for each object",
-    "counter",
-    "kubevirt_rest_client_requests_total",
-    "ratio",
-    by=("verb", "resource"),
-    headline=True,
-)
-
 _BY_COMPONENT: Final[Mapping[str, Figures]] = {
     "kube-apiserver": _APISERVER,
     "etcd": _ETCD,
@@ -580,34 +559,31 @@ _BY_COMPONENT: Final[Mapping[str, Figures]] = {
     "kube-controller-manager": _CONTROLLER,
     # Serves its process's and Go's metrics only.
     "kwok": Figures(_RUNTIME),
-    "virt-controller": Figures((*_VIRT_CLIENT, *_QUEUE_METRICS, *_RUNTIME), _CLIENT, per_object=_VIRT_PER_OBJECT),
-    "virt-api": Figures(
-        (*_VIRT_CLIENT, *_RUNTIME),
-        _CLIENT,
-        told_by={
-            "kube-apiserver": (
-                Metric(
-                    "webhook.call",
-                    "webhooks, as the API server sees them",
-                    "histogram",
-                    _WEBHOOKS.family,
-                    only={"name": r".*\.kubevirt\.io"},
-                    by=("name", "operation"),
-                    most_parts=20,
-                    always=False,
-                    headline=True,
-                ),
-            )
-        },
-    ),
+}
+_SETS: Final[Mapping[str, tuple[Metric, ...]]] = {
+    "client": _CLIENT_METRICS,
+    "queues": _QUEUE_METRICS,
+    "process": _RUNTIME,
 }
 
 
-def figures_of(component: str) -> Figures:
+def figures_of(component: str, plane: Plane | None = None) -> Figures:
     """What is read of a component's metrics; of one that is not known, what any client and controller serves."""
-    return _BY_COMPONENT.get(component, _CONTROLLER)
+    said = plane.figures.get(component) if plane else None
+    if said is None:
+        return _BY_COMPONENT.get(component, _CONTROLLER)
+    return Figures(
+        (*(metric for name in said.sets for metric in _SETS[name]), *map(_metric, said.metrics)),
+        _CLIENT if "client" in said.sets else None,
+        told_by={teller: tuple(map(_metric, told)) for teller, told in said.told_by.items()},
+        per_object=_metric(said.per_object) if said.per_object else None,
+    )
 
 
-def is_known(component: str) -> bool:
+def _metric(figure: Figure) -> Metric:
+    return Metric(**figure.model_dump())
+
+
+def is_known(component: str, plane: Plane) -> bool:
     """Whether it is known what its metrics hold; what others lack is no fault."""
-    return component in _BY_COMPONENT
+    return component in _BY_COMPONENT or component in plane.figures

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from planebench.planes import Limit as PlaneLimit
+from planebench.planes import Plane
 from planebench.planes.plane import substitute
 from planebench.results.document import Limit
 from planebench.slis.observations import Observations
@@ -28,7 +30,7 @@ class _Known:
     """The component's own, as its ``--help`` says; empty: without, it is not told."""
 
 
-# Defaults are those of ``--help`` of Kubernetes 1.37.2 and KubeVirt 1.8.4; the scheduler's are those of
+# Defaults are those of ``--help`` of Kubernetes 1.37.2; the scheduler's are those of
 # KubeSchedulerConfiguration v1 (pkg/scheduler/apis/config/v1/defaults.go).
 _QPS: Final = "client requests per second"
 _BURST: Final = "client burst"
@@ -59,11 +61,6 @@ _KNOWN: Final[Mapping[str, Sequence[_Known]]] = {
         _Known("workers for nodes", "", ("options", "nodePlayStageParallelism")),
         _Known("workers for leases", "", ("options", "nodeLeaseParallelism")),
     ),
-    "virt-controller": (
-        _Known("workers for VMIs", "vmi-controller-threads", default="10"),
-        _Known("workers for VMs", "vm-controller-threads", default="3"),
-        _Known("workers for nodes", "node-controller-threads", default="3"),
-    ),
 }
 _SCENARIO: Final = "scenario"
 
@@ -76,15 +73,11 @@ def limits(seen: Observations) -> dict[str, list[Limit]]:
     # What bounds components that planebench has not started, it does not know.
     of_plane = () if elsewhere(seen) else tuple(limit.component for limit in seen.plane.limits)
     for component in dict.fromkeys([*processes, *of_plane]):
-        known = list(_known(component, processes.get(component, {}), given.get(component, {})))
+        process = processes.get(component, {})
+        known = list(_known(component, process, given.get(component, {})))
         told = {limit.meaning for limit in known}
         known += [
-            Limit(
-                component=component,
-                meaning=limit.meaning,
-                value=str(substitute(limit.value, seen.plane.settings)),
-                source="plane",
-            )
+            _of_plane(limit, process, seen.plane)
             for limit in seen.plane.limits
             if limit.component == component and limit.meaning not in told
         ]
@@ -93,10 +86,15 @@ def limits(seen: Observations) -> dict[str, list[Limit]]:
     return found
 
 
-def in_words(found: Mapping[str, Sequence[Limit]]) -> Iterator[str]:
+def in_words(found: Mapping[str, Sequence[Limit]], plane: Plane) -> Iterator[str]:
     """Those of clients, and others that are not at their defaults, one line for each component."""
     for component, bounded in found.items():
         defaults = {known.meaning: known.default for known in _KNOWN.get(component, ()) if known.default}
+        defaults |= {
+            limit.meaning: str(limit.default)
+            for limit in plane.limits
+            if limit.component == component and limit.default is not None
+        }
         told = []
         for limit in bounded:
             changed = limit.value != defaults.get(limit.meaning, limit.value)
@@ -124,6 +122,17 @@ def _known(component: str, process: Mapping[str, Any], given: Mapping[str, str])
             source = _SCENARIO
         if value:
             yield Limit(component=component, meaning=known.meaning, value=value, source=source)
+
+
+def _of_plane(limit: PlaneLimit, process: Mapping[str, Any], plane: Plane) -> Limit:
+    flags = _flags(process.get("argv") or ())
+    if limit.flag in flags:
+        value, source = flags[limit.flag], f"--{limit.flag}"
+    elif limit.value is not None:
+        value, source = str(substitute(limit.value, plane.settings)), "plane"
+    else:
+        value, source = str(limit.default), "default"
+    return Limit(component=limit.component, meaning=limit.meaning, value=value, source=source)
 
 
 def _given(seen: Observations) -> dict[str, dict[str, str]]:

@@ -16,7 +16,7 @@ KINDS: Final = {
     "standard": "Go's standard library",
     "kubernetes": "Kubernetes",
     "etcd": "etcd",
-    "kubevirt": "KubeVirt",
+    "plane": "the plane's own code",
     "other": "other modules",
 }
 """What a frame's colour says."""
@@ -24,7 +24,6 @@ _PREFIXES: Final = (
     ("runtime", ("runtime", "internal/runtime")),
     ("kubernetes", ("k8s.io/", "sigs.k8s.io/")),
     ("etcd", ("go.etcd.io/",)),
-    ("kubevirt", ("kubevirt.io/",)),
 )
 
 
@@ -68,15 +67,18 @@ class _Call:
     calls: dict[str, _Call] = field(default_factory=dict)
 
 
-def flame(stacks: Iterable[str]) -> Flame | None:
-    """A flame graph of folded stacks (``outer;inner VALUE``); None where they hold nothing."""
+def flame(stacks: Iterable[str], own: Sequence[str] = ()) -> Flame | None:
+    """A flame graph of folded stacks (``outer;inner VALUE``); None where they hold nothing.
+
+    ``own``: what the import paths of the plane's own code begin with.
+    """
     root = _Call()
     for line in stacks:
         functions, _, value = line.rpartition(" ")
         _add(root, functions.split(";")[:MOST_DEPTH], int(value))
     if root.total <= 0:
         return None
-    return Flame(tuple(_frames(root, root.total, 0, 0.0)), root.total)
+    return Flame(tuple(_frames(root, root.total, 0, 0.0, own)), root.total)
 
 
 def _add(root: _Call, functions: Sequence[str], value: int) -> None:
@@ -87,21 +89,21 @@ def _add(root: _Call, functions: Sequence[str], value: int) -> None:
         call.total += value
 
 
-def _frames(call: _Call, whole: int, depth: int, left: float) -> Iterator[Frame]:
+def _frames(call: _Call, whole: int, depth: int, left: float, own: Sequence[str]) -> Iterator[Frame]:
     """The widest first: equal graphs look alike."""
     for function, inner in sorted(call.calls.items(), key=lambda item: (-item[1].total, item[0])):
         width = inner.total / whole
         if width < LEAST:
             return
-        yield Frame(depth, left, width, function, kind_of(function))
-        yield from _frames(inner, whole, depth + 1, left)
+        yield Frame(depth, left, width, function, kind_of(function, own))
+        yield from _frames(inner, whole, depth + 1, left, own)
         left += width
 
 
-def kind_of(function: str) -> str:
+def kind_of(function: str, own: Sequence[str] = ()) -> str:
     """What a function belongs to, by its package."""
     package = package_of(function)
-    for kind, prefixes in _PREFIXES:
+    for kind, prefixes in (("plane", own), *_PREFIXES):
         if any(package == prefix or package.startswith(prefix.rstrip("/") + "/") for prefix in prefixes):
             return kind
     return "standard" if is_standard(package) else "other"

@@ -72,6 +72,7 @@ def page(seen: Observations, result: Result) -> str:
         tail=TAIL,
         points=MOST_POINTS,
         terms=terms.TERMS,
+        own=lambda sli, component: terms.metric(component, sli, seen.plane),
         charts=[{"document": chart.document, "roots": chart.roots} for chart in made],
         library=[Path(path).read_text(encoding="utf-8") for path in _BOKEH.js_files],
         style=asset("report.css"),
@@ -82,7 +83,12 @@ def page(seen: Observations, result: Result) -> str:
 def flames(seen: Observations, result: Result) -> list[tuple[ProfileResult, Flame | None]]:
     """All profiles, with their flame graphs as far as there is anything to draw."""
     return [
-        (profile, None if profile.error else flame(folded(seen.folder, profile.process, profile.kind)))
+        (
+            profile,
+            None
+            if profile.error
+            else flame(folded(seen.folder, profile.process, profile.kind), seen.plane.packages),
+        )
         for profile in result.profiles
     ]
 

@@ -11,7 +11,7 @@ import jinja2
 
 from planebench import units
 from planebench.report import figures
-from planebench.report.html import charts, terms
+from planebench.report.html import charts
 from planebench.results.document import Levels, SLOResult
 from planebench.slis.catalog import find
 
@@ -48,7 +48,6 @@ def environment() -> jinja2.Environment:
         "words": lambda key: re.sub(r"_(s|bytes)$", "", str(key)).replace("_", " "),
         "remarks": lambda notes: [note for note in notes if FEW not in note],
         "slug": lambda text: "".join(sign if sign.isalnum() else "-" for sign in str(text)),
-        "own": lambda sli, component: terms.metric(component, sli),
     }
     found.globals |= {
         "few": lambda notes: any(FEW in note for note in notes),

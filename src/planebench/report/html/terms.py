@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from planebench.planes import Plane
 from planebench.slis.families import figures_of
 from planebench.slis.metrics import Metric
 from planebench.stats import least_n
@@ -97,6 +98,6 @@ TERMS: Final[dict[str, tuple[str, str]]] = {
 """Term -> its name and meaning."""
 
 
-def metric(component: str, sli: str) -> Metric | None:
+def metric(component: str, sli: str, plane: Plane) -> Metric | None:
     """The metric behind one of a component's own figures."""
-    return next((found for found in figures_of(component).metrics if found.id == sli), None)
+    return next((found for found in figures_of(component, plane).metrics if found.id == sli), None)
