@@ -82,6 +82,23 @@ def test_a_run_leaves_nothing(planebench: Planebench, kubeconfig: Path, tmp_path
     assert not left_running(tmp_path)
 
 
+def test_trials_and_steps_leave_nothing(planebench: Planebench, kubeconfig: Path, tmp_path: Path) -> None:
+    there = ("--kubeconfig", str(kubeconfig), "--out")
+    options: tuple[str, ...] = (*SHORT, "--set", "lifecycle.monitoring.duration=0s")
+    compared = planebench("experiment", "smoke", "--trials", "1", *there, "experiment", *options)
+    assert compared.process.returncode in (0, 3), compared.errors
+    experiment = json.loads((tmp_path / "experiment" / "experiment.json").read_text())
+    assert experiment["context"] == "cluster"
+    assert [trial["state"] for trial in experiment["trials"]] == ["completed"] * 2
+    levels = ("--from", "20/s", "--to", "21/s", "--step-objects", "20", "--step-duration", "1s", "--settle", "0s")
+    options = ("--attempts", "1", "--set", "limits={}", *SHORT[:2])
+    searched = planebench("capacity", *there, "capacity", *levels, *options)
+    assert searched.process.returncode in (0, 1, 3), searched.errors
+    capacity = json.loads((tmp_path / "capacity" / "capacity.json").read_text())
+    assert (capacity["plan"]["context"], len(capacity["steps"]) > 0) == ("cluster", True)
+    assert left(kubeconfig) == []
+
+
 def test_an_interrupted_run_leaves_nothing(start: Planebench, kubeconfig: Path, tmp_path: Path) -> None:
     command = start("run", "smoke", "--kubeconfig", str(kubeconfig), "--out", "run", *LONG)
     command.until_said("creation (600)")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,9 @@ from planebench.capacity import CapacityFolder, Ending
 from planebench.model import ComponentError, UsageError
 from planebench.results import RunFolder
 from planebench.run import capacity as live
+from planebench.run.existing import Existing
 from planebench.run.listener import Silent
+from planebench.run.trial import RunOptions
 from planebench.scenario import Scenario
 
 
@@ -24,10 +28,14 @@ class Trials:
         self.levels: list[float] = []
         self.started = 0
         self.rested = 0
+        self.targets: list[Any] = []
         self._leftovers_at = leftovers_at
         self._breaks_at = breaks_at
 
-    async def run(self, scenario: Scenario, out: Path, *_: Any, on: Any = None) -> RunFolder:
+    async def run(
+        self, scenario: Scenario, out: Path, options: RunOptions, _: Any, *, on: Any = None
+    ) -> RunFolder:
+        self.targets.append(options.target)
         level = scenario.lifecycle.creation.arrival.model_copy().rate  # type: ignore[union-attr]
         self.levels.append(level)
         folder = RunFolder.create(out)
@@ -43,7 +51,9 @@ def search(monkeypatch: pytest.MonkeyPatch) -> Any:
     async def nothing(*_: Any, **__: Any) -> dict[str, Any]:
         return {}
 
-    async def run(folder: CapacityFolder, trials: Trials, served: float = 100.0) -> None:
+    async def run(
+        folder: CapacityFolder, trials: Trials, served: float = 100.0, options: live.SearchOptions | None = None
+    ) -> None:
         async def control_plane(self: Any, *_: Any) -> Any:
             if self._shared is None:
                 trials.started += 1
@@ -57,7 +67,7 @@ def search(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(live, "run", trials.run)
         monkeypatch.setattr(live._Search, "_control_plane", control_plane)
         monkeypatch.setattr(live, "_judge", lambda _, number, level: judge(number, level))
-        await live.search_capacity(scenarios.load("capacity-pods"), folder, None, Silent())
+        await live.search_capacity(scenarios.load("capacity-pods"), folder, options, Silent())
 
     return run
 
@@ -82,6 +92,19 @@ async def test_each_step_can_have_a_fresh_one(tmp_path: Path, search: Any) -> No
     trials = Trials()
     await search(folder(tmp_path / "search", fresh=True), trials)
     assert trials.started == 0, "the run starts its own"
+
+
+async def test_steps_on_a_cluster_of_others(tmp_path: Path, search: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextlib.asynccontextmanager
+    async def reach(existing: Existing | None, _: Any) -> AsyncIterator[Any]:
+        yield existing
+
+    monkeypatch.setattr(live, "reach_if_any", reach)
+    there, trials = Existing(context="dev"), Trials(leftovers_at=30.0)
+    made = folder(tmp_path / "search", context="dev", settle_s=0.0)
+    await search(made, trials, options=live.SearchOptions(elsewhere=there))
+    assert trials.started == 0
+    assert trials.targets == [there] * len(made.capacity.steps)
 
 
 async def test_what_is_left_over_ends_a_control_plane(tmp_path: Path, search: Any) -> None:

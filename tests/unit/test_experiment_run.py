@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from planebench.experiment import ExperimentFolder, Factor, Level, plan
 from planebench.model import ComponentError, UsageError
 from planebench.results import RunFolder
 from planebench.run import experiment as live
+from planebench.run.existing import Existing
 from planebench.run.listener import Silent
 from planebench.run.trial import RunOptions
 
@@ -103,6 +106,39 @@ async def test_variants_without_a_trial_to_run_need_no_build(folder: ExperimentF
     trials.asked.clear()
     await live.run_experiment(folder, Silent())
     assert trials.asked == []
+
+
+async def test_trials_on_a_cluster_of_others(
+    tmp_path: Path, trials: Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextlib.asynccontextmanager
+    async def reach(existing: Existing | None, _: Any) -> AsyncIterator[Any]:
+        trials.asked.append("look")
+        yield existing
+
+    monkeypatch.setattr(live, "reach_if_any", reach)
+    file = tmp_path / "kubeconfig"
+    file.write_text("contexts: [{name: dev, context: {cluster: a, user: a}}]")
+    kwok = Factor(name="kwok", levels=(Level(name="a"), Level(name="b")))
+    planned = plan(id="x", scenario="smoke", factors=[kwok], blocks=1, seed=1, context="dev")
+    folder = ExperimentFolder.create(tmp_path / "experiment", planned, scenarios.load("smoke"))
+    with pytest.raises(
+        UsageError, match=r"its trials run on context dev, not on control planes of.*say --context dev"
+    ):
+        await live.run_experiment(folder, Silent())
+    there = Existing(file)
+    await live.run_experiment(folder, Silent(), elsewhere=there)
+    assert trials.asked == ["look", "provide"] * 2 + ["look", "run"] * 2, "before any trial, and before each"
+    targets: list[object] = [options.target for options in trials.options]
+    assert targets == [there, there]
+
+
+def test_components_of_others_are_not_varied() -> None:
+    levels = (Level(name="built"), Level(name="mine", components={"etcd": "mine"}))
+    etcd = Factor(name="etcd", levels=levels)
+    wanted = plan(id="x", scenario="smoke", factors=[etcd], blocks=1, seed=1, context="dev")
+    with pytest.raises(UsageError, match="--vary-component etcd: components of an existing cluster are its own"):
+        live.check(wanted, scenarios.load("smoke"))
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,8 @@ class Plan(_Part):
     """The pause between two steps on one control plane."""
     fresh: bool
     """Each step has a control plane of its own."""
+    context: str = ""
+    """Of a kubeconfig: the existing cluster that all steps run on; empty: control planes of planebench's own."""
     seed: int
     """Of every step's load."""
 

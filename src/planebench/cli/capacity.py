@@ -14,6 +14,7 @@ from planebench.capacity import CapacityFolder, Load, Plan, Step, levels
 from planebench.capacity.search import show
 from planebench.cli.console import errors, output
 from planebench.cli.display import Display
+from planebench.cli.existing import Context, FlowSchema, Kubeconfig, Meant, Prometheus, existing
 from planebench.cli.options import Assignments, Components, NodeCount, pairs, seconds, with_components
 from planebench.model import UsageError
 from planebench.results.folder import write_text
@@ -75,10 +76,17 @@ def capacity(
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Another seed than the scenario's.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole result as JSON.")] = False,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    meant: Meant = None,
+    prometheus: Prometheus = None,
+    flow_schema: FlowSchema = False,
     *,
     components: Components,
 ) -> None:
     """Find the greatest load at which a scenario's SLOs hold: a ramp, then bisection.
+
+    On an existing cluster each step makes its nodes and objects, and removes them.
 
     Exit codes: 0 found (or even the highest level holds), 1 not even the first level holds, 2 wrong usage or
     input, 3 a level could not be judged, 4 a step broke, 130 interrupted (the same command with --out goes on).
@@ -86,7 +94,11 @@ def capacity(
     from planebench import run as runs  # half a second that other commands save
     from planebench.report.capacity import html, json, terminal, words
     from planebench.run.capacity import SearchOptions
+    from planebench.run.existing import context_of
 
+    elsewhere = existing(kubeconfig, context, meant, prometheus, flow_schema)
+    if elsewhere and fresh:
+        raise UsageError("--fresh: an existing cluster goes on from step to step")
     wanted = scenarios.load(scenario_name, pairs(settings, "--set") | components.settings)
     if nodes is not None:
         wanted = scenarios.with_nodes(wanted, nodes)
@@ -99,6 +111,7 @@ def capacity(
         settle_s=seconds(settle, "--settle") or 0.0,
         attempts=attempts,
         fresh=fresh,
+        context=context_of(elsewhere),
         seed=wanted.seed if seed is None else seed,
     )
     levels.check(wanted, plan)
@@ -110,6 +123,7 @@ def capacity(
         options = SearchOptions(
             components=components.paths,
             sources=components.sources,
+            elsewhere=elsewhere,
             on_step=lambda step: display.status(_told(step, plan)),
         )
         runs.run_interruptibly(runs.search_capacity(wanted, folder, options, display))

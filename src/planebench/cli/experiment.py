@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,9 +14,13 @@ from planebench.binaries import Sources
 from planebench.cli import compare
 from planebench.cli.console import errors
 from planebench.cli.display import Display
+from planebench.cli.existing import Context, FlowSchema, Kubeconfig, Meant, Prometheus, existing
 from planebench.cli.options import Assignments, Components, NodeCount, pairs, with_components
 from planebench.experiment import Experiment, ExperimentFolder, Factor, Level, PlannedTrial, plan
 from planebench.model import UsageError
+
+if TYPE_CHECKING:
+    from planebench.run.existing import Existing
 
 TRIALS = 12
 """So many pairs find a component that is slower by 20%, on a machine that drifts, too (docs/compare.md)."""
@@ -75,23 +79,30 @@ def experiment(
     sli: compare.Figures = None,
     paired: compare.Paired = None,
     doubtful: compare.Doubtful = False,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    meant: Meant = None,
+    prometheus: Prometheus = None,
+    flow_schema: FlowSchema = False,
     *,
     components: Components,
 ) -> None:
-    """Compare variants by trials of planebench's own: interleaved, in random order, each on a fresh control plane.
+    """Compare variants by trials of planebench's own: interleaved, in random order, each on a fresh control plane,
+    or all on an existing cluster.
 
     Without a factor (--vary, --vary-component) it is an A/A experiment, which shows the noise of this machine.
     """
     from planebench import run as runs  # half a second that other commands save
     from planebench.run.experiment import run_experiment
 
+    elsewhere = existing(kubeconfig, context, meant, prometheus, flow_schema)
     if resume is not None:
         folder = _resumed(resume, trials, out=out, vary=vary, vary_component=vary_component)
     else:
         wanted = scenario.load(scenario_name, pairs(settings, "--set") | components.settings)
         if nodes is not None:
             wanted = scenario.with_nodes(wanted, nodes)
-        folder = _planned(wanted, vary, vary_component, trials or TRIALS, out, seed, components.sources)
+        folder = _planned(wanted, vary, vary_component, trials or TRIALS, out, seed, components.sources, elsewhere)
     errors.print(_announce(folder.experiment), highlight=False)
     with Display(errors) as display:
 
@@ -101,7 +112,12 @@ def experiment(
 
         runs.run_interruptibly(
             run_experiment(
-                folder, display, components=components.paths, sources=components.sources, on_trial=on_trial
+                folder,
+                display,
+                components=components.paths,
+                sources=components.sources,
+                elsewhere=elsewhere,
+                on_trial=on_trial,
             )
         )
     compare.compare([folder.path], margin=margin, sli=sli, paired=paired, doubtful=doubtful)
@@ -116,11 +132,20 @@ def _planned(
     out: Path | None,
     seed: int,
     allowed: Sources,
+    elsewhere: Existing | None,
 ) -> ExperimentFolder:
+    from planebench.run.existing import context_of
     from planebench.run.experiment import check
 
     factors = [*_fields(vary), *_components(vary_component)] or [_same()]
-    planned = plan(id=secrets.token_hex(4), scenario=wanted.name, factors=factors, blocks=trials, seed=seed)
+    planned = plan(
+        id=secrets.token_hex(4),
+        scenario=wanted.name,
+        factors=factors,
+        blocks=trials,
+        seed=seed,
+        context=context_of(elsewhere),
+    )
     check(planned, wanted, allowed)
     return ExperimentFolder.create(out or _default_folder(wanted.name), planned, wanted)
 

@@ -94,6 +94,8 @@ class Experiment(_Part):
     """The experiment's own."""
     scenario: str
     """The scenario's name; the document itself lies beside this one."""
+    context: str = ""
+    """Of a kubeconfig: the existing cluster that all trials run on; empty: each has a control plane of its own."""
     factors: Annotated[tuple[Factor, ...], Field(min_length=1)]
     """What is varied."""
     variants: tuple[Variant, ...]
@@ -152,7 +154,9 @@ class Experiment(_Part):
         return self.model_copy(update={"trials": trials})
 
 
-def plan(*, id: str, scenario: str, factors: Sequence[Factor], blocks: int, seed: int) -> Experiment:
+def plan(
+    *, id: str, scenario: str, factors: Sequence[Factor], blocks: int, seed: int, context: str = ""
+) -> Experiment:
     """A new experiment: every combination of the factors' levels, ``blocks`` times.
 
     Raises:
@@ -169,6 +173,7 @@ def plan(*, id: str, scenario: str, factors: Sequence[Factor], blocks: int, seed
     return Experiment(
         id=id,
         scenario=scenario,
+        context=context,
         factors=tuple(factors),
         variants=variants,
         blocks=blocks,

@@ -15,11 +15,13 @@ from planebench import nodes as simulated
 from planebench.binaries import Artifact, Sources
 from planebench.capacity import CapacityFolder, Step, levels
 from planebench.capacity.search import show
+from planebench.cluster import existing as beside
 from planebench.cluster.local import LocalCluster
 from planebench.kube.client import Client
 from planebench.model import ComponentError, UsageError
 from planebench.planes import load_plane
 from planebench.results import RunFolder
+from planebench.run.existing import Existing, reach_if_any
 from planebench.run.listener import Listener, Silent
 from planebench.run.provision import cluster_config, provide, versions, wanted_components
 from planebench.run.trial import RunOptions, SharedControlPlane, run
@@ -37,6 +39,8 @@ class SearchOptions:
     """Component -> a binary of one's own."""
     sources: Sources = field(default_factory=Sources)
     """Where all others may come from."""
+    elsewhere: Existing | None = None
+    """A cluster of others, whose context the plan names; None: control planes of planebench's own."""
     on_step: Callable[[Step], None] = lambda _: None
     """Called with every step, once it is judged."""
 
@@ -65,7 +69,7 @@ async def search_capacity(
         plane,
         options.components,
         listener,
-        names=wanted_components(scenario, plane),
+        names=beside.COMPONENTS if options.elsewhere else wanted_components(scenario, plane),
         versions=versions(scenario, plane),
         sources=options.sources,
     )
@@ -104,11 +108,15 @@ class _Search:
         scenario = levels.at(self._scenario, self._plan, level)
         number = len(self._folder.capacity.steps) + 1
         self._listener.status(f"step {number}: {show(self._plan.of, level)}, {scenario.workload.count:,} objects")
-        on = None if self._plan.fresh else await self._control_plane(scenario)
-        out = self._folder.start()
-        options = RunOptions(components=self._options.components, sources=self._options.sources)
-        found = await run(scenario, out, options, self._listener, on=on)
-        if found.leftovers():
+        elsewhere = self._options.elsewhere
+        if elsewhere is not None and number > 1:
+            await asyncio.sleep(self._plan.settle_s)
+        on = None if elsewhere or self._plan.fresh else await self._control_plane(scenario)
+        async with reach_if_any(elsewhere, scenario) as target:
+            out = self._folder.start()
+            options = RunOptions(components=self._options.components, sources=self._options.sources, target=target)
+            found = await run(scenario, out, options, self._listener, on=on)
+        if on is not None and found.leftovers():
             # What is left of one step must not be load of the next.
             self._listener.status("objects are left over: the next step gets a new control plane")
             await self._stop()

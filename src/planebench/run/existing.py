@@ -67,6 +67,25 @@ class Target:
         return f"planebench clean{file} --context {self.login.context.name} --run"
 
 
+def context_of(existing: Existing | None) -> str:
+    """The name of the context that load is to go to; empty: of none.
+
+    Raises UsageError: the file is wrong, or has several and none is named.
+    """
+    return "" if existing is None else _named(existing, Kubeconfig.load(existing.kubeconfig))
+
+
+def _named(existing: Existing, kubeconfig: Kubeconfig) -> str:
+    if existing.context is not None:
+        return existing.context
+    if len(kubeconfig.contexts) != 1:
+        known = ", ".join(kubeconfig.contexts) or "none"
+        raise UsageError(
+            f"{', '.join(map(str, kubeconfig.files))}: name a context by --context (there are: {known})"
+        )
+    return next(iter(kubeconfig.contexts))
+
+
 @contextlib.asynccontextmanager
 async def log_in(existing: Existing, *, careful: bool = True) -> AsyncIterator[Login]:
     """A user of a cluster, whose credentials lie in a folder for the owner's eyes only until the end.
@@ -78,15 +97,7 @@ async def log_in(existing: Existing, *, careful: bool = True) -> AsyncIterator[L
     Raises UsageError: file, context or credentials are wrong.
     """
     kubeconfig = Kubeconfig.load(existing.kubeconfig)
-    name = existing.context
-    if name is None and careful:
-        if len(kubeconfig.contexts) != 1:
-            known = ", ".join(kubeconfig.contexts) or "none"
-            raise UsageError(
-                f"{', '.join(map(str, kubeconfig.files))}: name a context by --context (there are: {known})"
-            )
-        name = next(iter(kubeconfig.contexts))
-    context = kubeconfig.context(name)
+    context = kubeconfig.context(_named(existing, kubeconfig) if careful else existing.context)
     if careful:
         preflight.demand_meant(context, existing.meant)
     with tempfile.TemporaryDirectory(prefix="planebench-") as folder:
@@ -115,6 +126,20 @@ async def reach(existing: Existing, scenario: Scenario) -> AsyncIterator[Target]
             raise UsageError(f"--prometheus: {error}") from None
         found = replace(found, checks=(*found.checks, _of_prometheus(instances)))
         yield Target(login, found, existing, server, tuple(instances))
+
+
+@contextlib.asynccontextmanager
+async def reach_if_any(existing: Existing | None, scenario: Scenario) -> AsyncIterator[Target | None]:
+    """The same for one of several runs; None: the run has a control plane of its own.
+
+    Raises UsageError, too, where something stands against the run.
+    """
+    if existing is None:
+        yield None
+        return
+    async with reach(existing, scenario) as target:
+        target.preflight.demand()
+        yield target
 
 
 def flow_schema(target: Target, run_id: str) -> tuple[Manifest, ...]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from planebench import binaries, slis
 from planebench import scenario as scenarios
 from planebench.binaries.sources import Sources
+from planebench.cluster import existing as beside
 from planebench.cluster.local import component_names
 from planebench.experiment import Experiment, ExperimentFolder, PlannedTrial, Variant
 from planebench.model import ExitCode, PlanebenchError, UsageError
 from planebench.planes import load_plane
 from planebench.results import RunFolder
+from planebench.run.existing import Existing, context_of, reach_if_any
 from planebench.run.listener import Listener
 from planebench.run.provision import provide, versions
 from planebench.run.trial import RunOptions, run
@@ -30,9 +32,11 @@ async def run_experiment(
     *,
     components: Mapping[str, Path] | None = None,
     sources: Sources | None = None,
+    elsewhere: Existing | None = None,
     on_trial: OnTrial = lambda *_: None,
 ) -> None:
-    """Run all trials that have no outcome yet; every one has a fresh etcd and processes of its own.
+    """Run all trials that have no outcome yet; every one has a fresh etcd and processes of its own, or nodes and
+    objects of its own ``elsewhere``, on a cluster of others.
 
     A trial that breaks is an outcome and does not end the experiment; one that is interrupted has none and is run
     again by the next call. ``components`` are binaries of one's own for all trials, ``sources`` tells where all
@@ -43,6 +47,11 @@ async def run_experiment(
         ComponentError: a variant's component cannot be had, told before the first trial starts.
     """
     check(folder.experiment, folder.scenario(), sources)
+    if (here := context_of(elsewhere)) != (planned := folder.experiment.context):
+        raise UsageError(
+            f"{folder.path}: its trials run {_place(planned)}, not {_place(here)}: "
+            f"{'say --context ' + planned if planned else 'leave --kubeconfig and --context out'}"
+        )
     left = {trial.variant for trial in folder.experiment.trials if trial.state in ("planned", "running")}
     variants = {
         variant.name: _Setting.of(
@@ -55,14 +64,16 @@ async def run_experiment(
         if variant.name in left
     }
     for setting in variants.values():
-        await setting.provide(listener)
+        async with reach_if_any(elsewhere, setting.scenario):
+            await setting.provide(listener, beside.COMPONENTS if elsewhere else None)
     while (trial := folder.experiment.next) is not None:
         setting = variants[trial.variant]
         place = folder.start(trial)
         on_trial(trial, "started")
         options = RunOptions(seed=trial.seed, components=setting.paths, sources=setting.sources)
         try:
-            await run(setting.scenario, place, options, listener)
+            async with reach_if_any(elsewhere, setting.scenario) as target:
+                await run(setting.scenario, place, replace(options, target=target), listener)
         except PlanebenchError as error:
             if error.exit_code in (ExitCode.USAGE, ExitCode.INTERRUPTED):
                 raise
@@ -96,7 +107,7 @@ class _Setting:
             sources=replace(sources, trees={**sources.trees, **trees}),
         )
 
-    async def provide(self, listener: Listener) -> None:
+    async def provide(self, listener: Listener, names: Sequence[str] | None = None) -> None:
         """Build or pull what is missing, ahead of all trials: what does not build is told at once, and no trial
         has to run on a machine that is still hot from a build."""
         plane = load_plane(self.scenario.plane, self.scenario.settings)
@@ -104,6 +115,7 @@ class _Setting:
             plane,
             self.paths,
             listener,
+            names=names,
             versions=versions(self.scenario, plane),
             sources=self.sources,
         )
@@ -121,6 +133,8 @@ def check(experiment: Experiment, scenario: Scenario, sources: Sources | None = 
         wanted = scenarios.parse(text, name=scenario.name, overrides=variant.overrides)
         plane = load_plane(wanted.plane, wanted.settings)
         for name, path in variant.components.items():
+            if experiment.context and name not in beside.COMPONENTS:
+                raise UsageError(f"--vary-component {name}: components of an existing cluster are its own")
             if not Path(path).exists():
                 raise UsageError(f"--vary-component {name}: {path}: no such file or source tree")
             if not Path(path).is_dir() and name not in known and name not in plane.binaries:
@@ -129,6 +143,10 @@ def check(experiment: Experiment, scenario: Scenario, sources: Sources | None = 
             allowed = replace(sources or Sources(), trees=trees)
             names = [name for name in component_names(plane) if name not in plane.binaries]
             binaries.cached(names, versions=versions(wanted, plane), sources=allowed)
+
+
+def _place(context: str) -> str:
+    return f"on context {context}" if context else "on control planes of planebench's own"
 
 
 def _evaluate(place: Path) -> None:

@@ -122,6 +122,8 @@ async def run(
             raise UsageError(
                 "--audit, --trace, --profile and --keep-up are for control planes that planebench has started"
             )
+        if foreign := sorted(options.components.keys() - set(beside.COMPONENTS)):
+            raise UsageError(f"--component {foreign[0]}: components of an existing cluster are its own")
         options.target.preflight.demand()
     if options.keep_up is not None:
         if options.audited or options.profile:
