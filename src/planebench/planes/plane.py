@@ -619,7 +619,7 @@ def load_plane(name: str, settings: Mapping[str, Setting] | None = None) -> Plan
         ) from None
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(part if part.isprintable() else repr(part) for part in map(str, first["loc"]))
         message = first["msg"].removeprefix("Value error, ")
         raise UsageError(f"{source}: {where + ': ' if where else ''}{message}") from None
     plane._folder = folder
