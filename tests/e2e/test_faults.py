@@ -100,7 +100,7 @@ def test_several_members_fail_over_and_connections_and_a_full_etcd_are_repaired(
     planebench: Planebench, tmp_path: Path
 ) -> None:
     (tmp_path / "several.yaml").write_text(SEVERAL)
-    command = planebench("run", "several.yaml", "--out", "run")
+    command = planebench("run", "several.yaml", "--trace", "--out", "run")
     folder = tmp_path / "run"
     result = Result.model_validate_json((folder / "result.json").read_bytes())
     assert result.status == "completed", (result.error, command.errors)
@@ -120,4 +120,7 @@ def test_several_members_fail_over_and_connections_and_a_full_etcd_are_repaired(
     names = {component.name for component in result.components}
     assert {"load-balancer", "toxiproxy"} <= names
     assert len(next(item for item in result.components if item.name == "etcd").processes) == 3
+    assert result.trace is not None and result.cost is not None and result.cost.audited
+    assert result.trace.n >= 100 and result.trace.untraced == 0, "whichever API server it was that took it"
+    assert not (folder / "raw" / "audit").exists(), "the logs of both are in the table"
     assert not left_running(folder)

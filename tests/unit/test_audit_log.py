@@ -57,7 +57,7 @@ def written(raw: Path, *lines: str, offset_ns: int = START_NS) -> Path:
 
 
 def line(*args: Any, **fields: Any) -> str:
-    return json.dumps(event(*args, **fields)) + "\n"
+    return json.dumps(event(*args, **fields), separators=(",", ":")) + "\n"
 
 
 def table(raw: Path) -> pl.DataFrame:
@@ -98,6 +98,20 @@ def test_what_is_seldom_there_is_read_too(tmp_path: Path) -> None:
 
 def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
     assert table(written(tmp_path, line(1), line(2)[:-20])).height == 1
+
+
+def test_a_line_that_an_api_server_was_killed_at_is_left_out(tmp_path: Path) -> None:
+    """It goes on with the next one's on the same line."""
+    found = table(written(tmp_path, line(1), line(2)[:-20], line(3), line(4)))
+    assert found["received_ns"].to_list() == [10**9, 3 * 10**9, 4 * 10**9]
+
+
+def test_logs_of_several_api_servers_are_merged(tmp_path: Path) -> None:
+    raw = written(tmp_path, line(2))
+    (raw / "audit" / "audit.log").rename(raw / "audit" / "audit-2.log")
+    (raw / "audit" / "audit-1.log").write_text(line(1) + line(3))
+    assert table(raw)["received_ns"].to_list() == [10**9, 2 * 10**9, 3 * 10**9]
+    assert not (raw / "audit").exists()
 
 
 def test_an_empty_log_is_an_empty_table(tmp_path: Path) -> None:

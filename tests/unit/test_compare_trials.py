@@ -83,6 +83,7 @@ def test_every_indicator_is_better_one_way_or_told_to_be_neither() -> None:
         "monitoring.list_bytes",
         "cleanup.leftovers",
         "faults.lost",
+        "faults.errors",
         "faults.never_up",
         "faults.lost_writes",
         "faults.inconsistent",

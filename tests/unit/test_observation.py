@@ -12,7 +12,7 @@ import pytest
 from planebench import run
 from planebench import scenario as scenarios
 from planebench.components import Audit, Etcd, KubeApiserver, Layout
-from planebench.components.process import ProcessSpec
+from planebench.components.process import ALONE, Member, ProcessSpec
 from planebench.model import Identity, Profiler, UsageError
 from planebench.observe import clock
 from planebench.results.audit_log import CLOCK_SCHEMA, audit_id
@@ -21,8 +21,9 @@ LAYOUT = Layout(Path("/cluster"))
 SOMEBODY = Identity("somebody", (), Path("/c"), Path("/k"))
 
 
-def apiserver(audit: Audit | None = None) -> ProcessSpec:
-    return KubeApiserver(LAYOUT, 6443, "https://127.0.0.1:2379", SOMEBODY, SOMEBODY, audit=audit).spec()
+def apiserver(audit: Audit | None = None, member: Member = ALONE) -> ProcessSpec:
+    etcd = "https://127.0.0.1:2379"
+    return KubeApiserver(LAYOUT, 6443, etcd, SOMEBODY, SOMEBODY, audit=audit, member=member).spec()
 
 
 def test_there_is_no_audit_log_unless_it_is_asked_for() -> None:
@@ -31,7 +32,7 @@ def test_there_is_no_audit_log_unless_it_is_asked_for() -> None:
 
 
 def test_the_audit_log_is_a_deviation_with_its_reason() -> None:
-    spec = apiserver(Audit(Path("/run/raw/audit/audit.log")))
+    spec = apiserver(Audit(Path("/run/raw/audit")))
     policy = LAYOUT.configuration("audit-policy")
     assert f"--audit-policy-file={policy}" in spec.arguments
     assert "--audit-log-path=/run/raw/audit/audit.log" in spec.arguments
@@ -42,6 +43,13 @@ def test_the_audit_log_is_a_deviation_with_its_reason() -> None:
         "kube-apiserver --audit-log-path=/run/raw/audit/audit.log: "
         "an audit log was asked for: whose requests are whose"
     ]
+
+
+def test_each_of_several_api_servers_has_an_audit_log_of_its_own() -> None:
+    specs = [apiserver(Audit(Path("/run/raw/audit")), Member(number, 2)) for number in (1, 2)]
+    logs = [flag for spec in specs for flag in spec.arguments if flag.startswith("--audit-log-path=")]
+    assert logs == ["--audit-log-path=/run/raw/audit/audit-1.log", "--audit-log-path=/run/raw/audit/audit-2.log"]
+    assert not set(specs[0].files) & set(specs[1].files)
 
 
 @pytest.mark.parametrize("wanted", [True, False])

@@ -43,6 +43,9 @@ def test_each_fault_has_its_figures(result: Result) -> None:
     assert scheduler.followed == ()
 
     assert figure(apiserver, "lost") == 30 + 60 + 60
+    assert apiserver.told == {"connection": 150}
+    assert figure(apiserver, "errors") == 150 + 1, "and one that a second try has cured"
+    assert (figure(scheduler, "errors"), scheduler.told) == (0, {})
     assert figure(apiserver, "first_write") == pytest.approx(BACK_S - APISERVER_S + 0.005)
     assert figure(apiserver, "first_read") == pytest.approx(BACK_S - APISERVER_S + 0.021)
     assert figure(apiserver, "as_before") == pytest.approx(BACK_S - APISERVER_S)

@@ -66,7 +66,7 @@ class ClusterConfig:
     delays_ms: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """KWOK stage -> shortest and longest delay."""
     audit: Audit | None = None
-    """The API server's audit log; None: it writes none."""
+    """The API servers' audit logs; None: they write none."""
     profiling: bool = False
     """Components serve profiles of themselves."""
     topology: Mapping[str, int] = field(default_factory=dict)

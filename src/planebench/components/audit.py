@@ -1,4 +1,4 @@
-"""What the API server is to write into its audit log: one line for each request, when it is done.
+"""What an API server is to write into its audit log: one line for each request, when it is done.
 
 Source: kubernetes v1.37.2, staging/src/k8s.io/apiserver/pkg/apis/audit/v1/types.go.
 """
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from planebench.components.process import Member
+
 _CONTROLLERS: Final = "system:serviceaccounts"
 _MIB_PER_FILE: Final = 4096
 """Before a file is rotated: not in a run."""
@@ -17,9 +19,10 @@ _MIB_PER_FILE: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """An audit log."""
+    """An audit log of each API server."""
 
-    log: Path
+    folder: Path
+    """Where they are written."""
     owners: bool = False
     """Pods that controllers create come with their manifests: their names are the API server's choice, so only
     the manifest tells whose they are."""
@@ -41,11 +44,11 @@ class Audit:
         }
         return json.dumps(policy, indent=1)
 
-    def flags(self, policy: Path) -> dict[str, str]:
-        """The API server's flags. Each line is written before the reply ends: none is ever dropped."""
+    def flags(self, policy: Path, member: Member) -> dict[str, str]:
+        """An API server's flags. Each line is written before the reply ends: none is ever dropped."""
         return {
             "audit-policy-file": str(policy),
-            "audit-log-path": str(self.log),
+            "audit-log-path": str(self.folder / f"{member.named('audit')}.log"),
             "audit-log-format": "json",
             "audit-log-mode": "blocking",
             "audit-log-maxsize": str(_MIB_PER_FILE),

@@ -86,10 +86,12 @@ class KubeApiserver:
                 "false", "aggregated APIs are reached by host name: no pod network"
             ),
         }
-        policy = layout.configuration("audit-policy")
+        policy = layout.configuration(self.member.named("audit-policy"))
         if self.audit is not None:
             reason = "an audit log was asked for: whose requests are whose"
-            changes |= {name: Change(value, reason) for name, value in self.audit.flags(policy).items()}
+            changes |= {
+                name: Change(value, reason) for name, value in self.audit.flags(policy, self.member).items()
+            }
         flags = Flags(NAME, kubeadm, changes, self.flags)
         return ProcessSpec(
             name=self.member.named(NAME),

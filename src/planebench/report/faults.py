@@ -10,13 +10,16 @@ from rich.text import Text
 
 from planebench.model import Judgement
 from planebench.report import figures
-from planebench.results.document import FaultFigure, FaultResult
+from planebench.results.document import FaultFigure, FaultResult, Row
 
 STYLES = {Judgement.PASS: "green", Judgement.FAIL: "bold red", Judgement.INCONCLUSIVE: "yellow"}
 HEADLINE = "faults.recovered"
 """The figure of a fault in the matrix."""
+_WHOLE = ("faults.never_up", "faults.lost_writes", "faults.inconsistent")
+"""Of objects: work that was lost, and what is not as it was promised or shown."""
 _COLUMNS = {
     "faults.lost": "lost",
+    "faults.errors": "errors",
     "faults.first_write": "write",
     "faults.first_read": "read",
     "faults.as_before": "as before",
@@ -26,15 +29,24 @@ _COLUMNS = {
 }
 
 
-def lines(faults: Sequence[FaultResult]) -> Iterator[RenderableType]:
-    """Nothing where there were none."""
+def lines(faults: Sequence[FaultResult], rows: Sequence[Row]) -> Iterator[RenderableType]:
+    """Nothing where there were none.
+
+    Args:
+        rows: of all faults together, and by fault.
+    """
     if not faults:
         return
     yield Text("From a fault's start until all was as before:", style="dim")
     yield _matrix(faults)
     yield Text()
     yield _table(faults)
+    if whole := [row for row in rows if row.sli in _WHOLE]:
+        yield Text()
+        yield Text("When all were over: ").append_text(Text(", ").join(_whole(row) for row in whole))
     for fault in faults:
+        if fault.told:
+            yield Text(f"{fault.name}, lost: {told(fault)}", style="dim")
         for line in fault.followed:
             yield Text(f"{fault.name}: {line}, and was started anew", style="yellow")
 
@@ -61,6 +73,19 @@ def amount(figure: FaultFigure | None) -> str:
     if figure.value is not None:
         return figures.value(figure.value, figure.unit)
     return "never" if figure.beyond_s is None else f">{figures.duration(figure.beyond_s)}"
+
+
+def told(fault: FaultResult) -> str:
+    """What its lost requests were told: ``32 connection, 4 timeout``."""
+    return ", ".join(f"{count:,} {reason}" for reason, count in fault.told.items())
+
+
+def _whole(row: Row) -> Text:
+    """``0 of 1,750 promised, never up``; names where there are some."""
+    count = int(row.value or 0)
+    of = f" of {row.n:,}" if row.n > 1 else ""
+    names = f" ({'; '.join(row.notes)})" if count and row.notes else ""
+    return Text(f"{count:,}{of} {row.title}{names}", style="bold red" if count else "")
 
 
 def _matrix(faults: Sequence[FaultResult]) -> Table:

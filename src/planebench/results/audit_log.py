@@ -1,4 +1,4 @@
-"""The API server's audit log, turned into a table: whose each request was, when it came and when it was done.
+"""The API servers' audit logs, turned into a table: whose each request was, when it came and when it was done.
 
 A line is an ``audit.k8s.io/v1`` Event (kubernetes v1.37.2, staging/src/k8s.io/apiserver/pkg/apis/audit/v1). Its
 stamps are the machine's wall clock, whole microseconds; ``raw/clock.csv`` brings them onto the trial's clock.
@@ -40,6 +40,7 @@ SCHEMA: Final = pl.Schema(
 CLOCK_SCHEMA: Final = pl.Schema({"t_ns": pl.Int64(), "wall_offset_ns": pl.Int64(), "width_ns": pl.Int64()})
 STAMP_RESOLUTION_NS: Final = 1_000
 _BATCH: Final = 50_000
+_BEGINNING: Final = b'{"kind":"Event","apiVersion":"audit.k8s.io/'
 _CATEGORIES: Final = ("user", "user_agent", "verb", "group", "resource", "subresource", "namespace", "stage")
 _LATENCY: Final = "apiserver.latency.k8s.io/"
 _AUDIT_ID_CHARACTERS: Final = 8
@@ -94,8 +95,8 @@ class _Event(msgspec.Struct, gc=False, rename="camel"):
 
 
 def convert(raw: Path, *, keep: bool = False) -> None:
-    """Write ``raw/audit.parquet`` from ``raw/audit``; nothing where there is no log, or the run ended before its
-    clock was read, and so before anything was measured.
+    """Write ``raw/audit.parquet`` from ``raw/audit``, all API servers' logs merged by the time of receipt; nothing
+    where there is no log, or the run ended before its clock was read, and so before anything was measured.
 
     Args:
         keep: leave the log in place, for it may still be written.
@@ -104,7 +105,7 @@ def convert(raw: Path, *, keep: bool = False) -> None:
         PlanebenchError: the log is damaged; names its line.
     """
     folder = raw / "audit"
-    logs = sorted(folder.glob("*.log"), key=lambda path: (path.name == "audit.log", path.name))
+    logs = sorted(folder.glob("*.log"))  # what was rotated comes first: "audit-2026..." before "audit.log"
     offsets = Offsets.read(raw / "clock.csv")
     if not logs or offsets is None:
         return
@@ -163,14 +164,15 @@ def error_ns(readings: pl.DataFrame) -> int:
 
 
 def _batches(log: Path, decoder: msgspec.json.Decoder[_Event]) -> Iterator[list[tuple[Any, ...]]]:
-    """Rows of whole lines; a torn last one is left out."""
+    """Rows of whole lines; a torn last one is left out, and so is one that an API server was killed at: what it
+    writes after its next start follows on the same line."""
     rows: list[tuple[Any, ...]] = []
     with log.open("rb") as stream:
         for number, line in enumerate(stream, 1):
             if not line.endswith(b"\n"):
                 break
             try:
-                rows.append(_row(decoder.decode(line)))
+                rows.append(_row(decoder.decode(line[max(line.rfind(_BEGINNING), 0) :])))
             except msgspec.MsgspecError as error:
                 raise PlanebenchError(f"{log}: line {number} is damaged: {error}") from None
             if len(rows) == _BATCH:

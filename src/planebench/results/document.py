@@ -411,6 +411,8 @@ class FaultResult(_Part):
     """What faults.first_work is of this component."""
     figures: tuple[FaultFigure, ...] = ()
     """Times from the fault's start, and what was lost; what cannot be told is left out."""
+    told: Mapping[str, int] = Field(default_factory=dict)
+    """What lost requests were told last, as in raw/requests.parquet -> how many."""
     followed: tuple[str, ...] = ()
     """Processes that ended by themselves until the next fault, and were started anew."""
     verdict: Judgement | None = None

@@ -150,9 +150,9 @@ class RunFolder:
         return self.raw / "scrapes"
 
     @property
-    def audit_log(self) -> Path:
-        """What the API server writes while it runs."""
-        return self.raw / "audit" / "audit.log"
+    def audit_logs(self) -> Path:
+        """What the API servers write while they run, one log each."""
+        return self.raw / "audit"
 
     @property
     def profiles(self) -> Path:

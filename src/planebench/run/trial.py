@@ -74,7 +74,7 @@ class RunOptions:
     metrics: bool = True
     """Scrape the components; without, the run has no figures of theirs."""
     audit: bool = False
-    """Let the API server write down whose every request was."""
+    """Let each API server write down whose every request was."""
     trace: bool = False
     """Follow each object's way through the components; implies ``audit``."""
     profile: bool = False
@@ -129,10 +129,6 @@ async def run(
         if options.audited or options.profile:
             raise UsageError("--keep-up: a cluster that stays up is neither audited nor profiled; leave one out")
         named.demand_free(options.keep_up)
-    if options.audited and scenario.topology.get("kube-apiserver", 1) > 1:
-        raise UsageError(
-            "--audit, --trace: one API server writes one audit log; topology.kube-apiserver has several members"
-        )
     plane = load_plane(scenario.plane, scenario.settings)
     conditions = Conditions(kept=options.keep_up is not None, elsewhere=options.target is not None)
     if wrong := [*check_slos(scenario.slos), *unavailable(scenario, conditions), *no_topology(scenario)]:
@@ -297,9 +293,9 @@ class _Trial:
     def _audit(self) -> Audit | None:
         if not self._options.audited:
             return None
-        log = self._folder.audit_log.resolve()
-        log.parent.mkdir(parents=True)
-        return Audit(log, owners=self._options.trace)
+        logs = self._folder.audit_logs.resolve()
+        logs.mkdir(parents=True)
+        return Audit(logs, owners=self._options.trace)
 
     async def _alongside(self, cluster: Cluster) -> None:
         """The lifecycle; it ends at once when a component does."""

@@ -540,6 +540,16 @@ _DEFINITIONS: Final = (
         parts="fault",
     ),
     Definition(
+        "faults.errors",
+        "requests with errors",
+        "count",
+        None,
+        "by fault: of the same requests, those that met an error at least once: answered with one, left without "
+        "an answer, or cut off; lost, or cured by another try",
+        f"run.json, {REQUESTS}",
+        parts="fault",
+    ),
+    Definition(
         "faults.first_write",
         "first write",
         "s",

@@ -20,6 +20,8 @@ from planebench.slis.resilience.work import Work, work_of
 from planebench.slis.windows import Window
 from planebench.stats import Sample
 
+COUNTS: Final = ("lost", "errors")
+"""What is counted of each fault: requests."""
 TIMES: Final = ("first_write", "first_read", "as_before", "ready", "failover", "first_work", "caught_up")
 """What is a time of each fault, from its start on."""
 RECOVERED: Final = "recovered"
@@ -35,8 +37,10 @@ class Recovery:
     """What counts as work of the component, in words; empty: nothing that can be told apart."""
     times_s: Mapping[str, float | None] = field(default_factory=dict)
     """Each of :data:`TIMES` and :data:`RECOVERED` on the trial's clock; NaN: it never came; None: not known."""
-    lost: int | None = None
-    """Requests that failed for good; None: none was due."""
+    counts: Mapping[str, int | None] = field(default_factory=dict)
+    """Each of :data:`COUNTS`; None: no request was due."""
+    told: Mapping[str, int] = field(default_factory=dict)
+    """What lost requests were told -> how many."""
 
     @property
     def name(self) -> str:
@@ -65,7 +69,8 @@ class Resilience:
         if not recoveries:
             return []
         found = [indicator for name in (*TIMES, RECOVERED) for indicator in _times(name, recoveries)]
-        return [*_lost(recoveries), *found, *self._never_up(), *self._inconsistent()]
+        counts = [indicator for name in COUNTS for indicator in _counts(name, recoveries)]
+        return [*counts, *found, *self._never_up(), *self._inconsistent()]
 
     def _never_up(self) -> list[Indicator]:
         """Work that was lost: what had been promised, and never came."""
@@ -106,7 +111,8 @@ def _recovery(window: Window, service: Service, work: Work | None) -> Recovery:
     }
     known = [t_s for t_s in times_s.values() if t_s is not None]
     times_s[RECOVERED] = math.nan if any(math.isnan(t_s) for t_s in known) else max(known)
-    return Recovery(window, work.what if work else "", times_s, service.lost(window))
+    counts = {"lost": service.lost(window), "errors": service.errors(window)}
+    return Recovery(window, work.what if work else "", times_s, counts, service.told(window))
 
 
 def _times(name: str, recoveries: Iterable[Recovery]) -> list[Indicator]:
@@ -139,18 +145,18 @@ def _times(name: str, recoveries: Iterable[Recovery]) -> list[Indicator]:
     return [whole, *parts]
 
 
-def _lost(recoveries: Iterable[Recovery]) -> list[Indicator]:
-    definition = CATALOG["faults.lost"]
+def _counts(name: str, recoveries: Iterable[Recovery]) -> list[Indicator]:
+    definition = CATALOG[f"faults.{name}"]
     parts = [
         Indicator(
             definition=definition,
             measured_in=_stage(recovery),
             id=definition.part(recovery.name),
             title=f"{recovery.window.fault.label}: {definition.title}",
-            sample=Sample.of([recovery.lost]),
+            sample=Sample.of([count]),
         )
         for recovery in recoveries
-        if recovery.lost is not None
+        if (count := recovery.counts[name]) is not None
     ]
     if not parts:
         return []

@@ -10,10 +10,10 @@ from planebench.scenario import SLO
 from planebench.slis.harness import Doubts
 from planebench.slis.indicator import Indicator, finite
 from planebench.slis.observations import Observations
-from planebench.slis.resilience.recovery import RECOVERED, TIMES, Recovery, Resilience
+from planebench.slis.resilience.recovery import COUNTS, RECOVERED, TIMES, Recovery, Resilience
 from planebench.verdict import judge
 
-_FIGURES = ("lost", *TIMES, RECOVERED)
+_FIGURES = (*COUNTS, *TIMES, RECOVERED)
 _WORST_FIRST = (Judgement.FAIL, Judgement.INCONCLUSIVE, Judgement.PASS)
 
 
@@ -50,6 +50,7 @@ def _result(
         end_s=finite(window.end_s),
         work=recovery.work,
         figures=figures,
+        told=recovery.told,
         followed=tuple(
             f"{restart.process} {restart.how} {restart.ended_ns / 1e9 - window.start_s:.1f} s later"
             for restart in seen.run.restarts

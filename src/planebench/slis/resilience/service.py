@@ -32,11 +32,24 @@ class Service:
         self._done_s = seconds(self._requests["done_ns"])
         self._ok = self._requests["ok"].to_numpy()
         self._reads = self._requests["verb"].is_in(READS).to_numpy()
+        self._again = (self._requests["attempts"] > 1).to_numpy()
 
     def lost(self, window: Window) -> int | None:
         """How many requests failed for good; None: none was due."""
         mine = self._due_in(window.start_s, window.until_s)
         return int((mine & ~self._ok).sum()) if mine.any() else None
+
+    def errors(self, window: Window) -> int | None:
+        """How many requests met an error at least once, lost or not; None: none was due."""
+        mine = self._due_in(window.start_s, window.until_s)
+        return int((mine & (self._again | ~self._ok)).sum()) if mine.any() else None
+
+    def told(self, window: Window) -> dict[str, int]:
+        """What lost requests were told last -> how many, the most frequent first: without the words that the API
+        server adds to a reason, which name objects."""
+        mine = self._requests.filter(self._due_in(window.start_s, window.until_s) & ~self._ok)
+        reasons = mine["error"].cast(pl.String).fill_null("not sent").str.split(": ").list.first()
+        return dict(reasons.value_counts(sort=True).sort(["count", "error"], descending=[True, False]).iter_rows())
 
     def first_success_s(self, window: Window, *, reads: bool) -> float | None:
         """When the first read, or write, that was due while the fault was in effect or later was answered with
