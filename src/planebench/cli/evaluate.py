@@ -128,6 +128,7 @@ def run(
             elif dry_run:
                 output.print(*steps(runs.steps_of(wanted)))
             if dry_run:
+                runs.demand_possible(wanted, chosen)
                 return False
             with Display(errors) as display:
                 await runs.run(wanted, folder, chosen, display)

@@ -6,7 +6,7 @@ from planebench.run.interrupt import Interrupted, run_interruptibly
 from planebench.run.kept import up
 from planebench.run.listener import Listener, Silent
 from planebench.run.preflight import steps_of
-from planebench.run.trial import RunOptions, default_folder, run
+from planebench.run.trial import RunOptions, default_folder, demand_possible, run
 
 __all__ = [
     "Interrupted",
@@ -14,6 +14,7 @@ __all__ = [
     "RunOptions",
     "Silent",
     "default_folder",
+    "demand_possible",
     "reach",
     "run",
     "run_interruptibly",

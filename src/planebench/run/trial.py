@@ -117,6 +117,22 @@ async def run(
         PlanebenchError: the run ran out of its time, or no object could be created.
     """
     options, listener = options or RunOptions(), listener or Silent()
+    demand_possible(scenario, options)
+    plane = load_plane(scenario.plane, scenario.settings)
+    started = datetime.now(UTC)
+    folder = RunFolder.create(out)
+    try:
+        artifacts = on.artifacts if on else await _provide(scenario, plane, options, listener)
+    except BaseException:
+        shutil.rmtree(folder.path, ignore_errors=True)  # nothing was started
+        raise
+    trial = _Trial(scenario, plane, options, folder, artifacts, started, listener, on)
+    await trial.run()
+    return folder
+
+
+def demand_possible(scenario: Scenario, options: RunOptions) -> None:
+    """Raises UsageError, with a line for each thing, where a scenario cannot be run so."""
     if options.target is not None:
         if options.audited or options.profile or options.keep_up:
             raise UsageError(
@@ -129,20 +145,9 @@ async def run(
         if options.audited or options.profile:
             raise UsageError("--keep-up: a cluster that stays up is neither audited nor profiled; leave one out")
         named.demand_free(options.keep_up)
-    plane = load_plane(scenario.plane, scenario.settings)
     conditions = Conditions(kept=options.keep_up is not None, elsewhere=options.target is not None)
     if wrong := [*check_slos(scenario.slos), *unavailable(scenario, conditions), *no_topology(scenario)]:
         raise UsageError("\n".join(wrong))
-    started = datetime.now(UTC)
-    folder = RunFolder.create(out)
-    try:
-        artifacts = on.artifacts if on else await _provide(scenario, plane, options, listener)
-    except BaseException:
-        shutil.rmtree(folder.path, ignore_errors=True)  # nothing was started
-        raise
-    trial = _Trial(scenario, plane, options, folder, artifacts, started, listener, on)
-    await trial.run()
-    return folder
 
 
 async def _provide(

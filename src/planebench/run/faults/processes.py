@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from typing import Final
 
 from planebench.cluster.process import Supervisor
+from planebench.kube.client import ApiError
+from planebench.run.faults import leases
 from planebench.run.faults.fault import Conditions, Struck, Surroundings, not_ours
 from planebench.run.faults.members import chosen, own_cluster
 from planebench.scenario import ProcessFault
 
+_SIMULATOR: Final = "kwok"
 _GRACE_S: Final = 30.0
 """How long a component may take to end in order before it is killed: what a kubelet gives pods.
 Source: k8s.io/api v0.37.2, core/v1/types.go (DefaultTerminationGracePeriodSeconds)."""
@@ -39,6 +43,10 @@ class _OfProcesses:
         return Struck(processes=self._names)
 
     async def undo(self) -> None:
+        exited = any(self._supervisor.named(name).exited.is_set() for name in self._names)
+        if exited and self._wanted.component == _SIMULATOR:
+            with contextlib.suppress(ApiError):  # it is slower then
+                await leases.release(self._around.client)
         for name in self._names:
             self._undo(name)
 

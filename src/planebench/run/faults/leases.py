@@ -1,0 +1,26 @@
+"""The leases of nodes, where the simulator is started again.
+
+A kubelet's identity is its node's name, so one that is started again goes on with its Lease at once. KWOK takes a
+new identity at each start, and plays no node before the Lease of its former life has expired, 40 s later.
+Source: kwok v0.8.0, pkg/kwok/controllers, controller.go (Identity) and node_lease_controller.go
+(tryAcquireOrRenew).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from planebench.kube.client import Client
+
+_LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+
+
+async def release(client: Client) -> None:
+    """Let nobody hold them, so that the next KWOK takes them; when they were renewed last stays.
+
+    One that cannot be changed expires in its time. Raises ApiError where they cannot be listed.
+    """
+    names = [lease["metadata"]["name"] for lease in await client.list_metadata(_LEASES)]
+    nobody = {"spec": {"holderIdentity": None}}
+    await asyncio.gather(*(client.patch(f"{_LEASES}/{name}", nobody) for name in names), return_exceptions=True)
