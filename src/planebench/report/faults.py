@@ -1,4 +1,4 @@
-"""Faults of components for the terminal: a matrix of faults and components, and what each of them did."""
+"""Faults of components for the terminal: a matrix of components and faults, and what each of them did."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEADLINE = "faults.recovered"
 """The figure of a fault in the matrix."""
 _WHOLE = ("faults.never_up", "faults.lost_writes", "faults.inconsistent")
 """Of objects: work that was lost, and what is not as it was promised or shown."""
-_COLUMNS = {
+COLUMNS = {
     "faults.lost": "lost",
     "faults.errors": "errors",
     "faults.first_write": "write",
@@ -27,6 +27,7 @@ _COLUMNS = {
     "faults.first_work": "work",
     "faults.caught_up": "caught up",
 }
+"""Figures of a fault beside the headline, and their short names."""
 
 
 def lines(faults: Sequence[FaultResult], rows: Sequence[Row]) -> Iterator[RenderableType]:
@@ -61,6 +62,11 @@ def kinds(faults: Sequence[FaultResult]) -> list[str]:
     return list(dict.fromkeys(fault.kind for fault in faults if fault.target))
 
 
+def told_of(faults: Sequence[FaultResult]) -> list[str]:
+    """Those of :data:`COLUMNS` that any fault has a figure of."""
+    return [sli for sli in COLUMNS if any(of(fault, sli) for fault in faults)]
+
+
 def of(fault: FaultResult, sli: str) -> FaultFigure | None:
     """One of its figures; None: it cannot be told."""
     return next((figure for figure in fault.figures if figure.sli == sli), None)
@@ -91,12 +97,11 @@ def _whole(row: Row) -> Text:
 def _matrix(faults: Sequence[FaultResult]) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False, expand=False)
     table.add_column("")
-    for target in targets(faults):
-        table.add_column(target, overflow="fold", justify="right")
     for kind in kinds(faults):
-        mine = [fault for fault in faults if fault.kind == kind]
-        cells = [_cell([fault for fault in mine if fault.target == target]) for target in targets(faults)]
-        table.add_row(kind, *cells)
+        table.add_column(kind, overflow="fold", justify="right")
+    for target in targets(faults):
+        mine = [fault for fault in faults if fault.target == target]
+        table.add_row(target, *(_cell([fault for fault in mine if fault.kind == kind]) for kind in kinds(faults)))
     return table
 
 
@@ -113,10 +118,9 @@ def _cell(faults: Sequence[FaultResult]) -> Text:
 def _table(faults: Sequence[FaultResult]) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False, expand=False)
     table.add_column("fault", overflow="fold")
-    # What no fault has a figure of takes no room.
-    columns = [sli for sli in _COLUMNS if any(of(fault, sli) for fault in faults)]
+    columns = told_of(faults)
     for sli in columns:
-        table.add_column(_COLUMNS[sli], justify="right", overflow="fold")
+        table.add_column(COLUMNS[sli], justify="right", overflow="fold")
     table.add_column("work is")
     for fault in faults:
         found = [of(fault, sli) for sli in columns]

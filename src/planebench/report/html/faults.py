@@ -1,4 +1,4 @@
-"""Faults of components: how long each took to be recovered from, by what was done and to what."""
+"""Faults of components: how long each took to be recovered from, by what was struck and what was done to it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """Kinds of faults by what was struck; a cell has all faults of one kind and target."""
+    """What was struck by kinds of faults; a cell has all faults of one target and kind."""
 
-    targets: tuple[str, ...]
+    kinds: tuple[str, ...]
     rows: tuple[tuple[str, tuple[tuple[Recovered, ...], ...]], ...]
+    columns: tuple[tuple[str, str], ...]
+    """Figures that faults have beside: their ids, and short names."""
 
 
 def matrix(found: Sequence[FaultResult]) -> Matrix | None:
@@ -32,19 +34,20 @@ def matrix(found: Sequence[FaultResult]) -> Matrix | None:
     if len(found) < 2:
         return None
     return Matrix(
-        tuple(target or "other" for target in targets),
+        tuple(kind.replace("-", " ") for kind in kinds),
         tuple(
             (
-                kind.replace("-", " "),
+                target,
                 tuple(
                     tuple(
                         Recovered(faults.amount(faults.of(fault, faults.HEADLINE)), fault.verdict)
                         for fault in found
                         if (fault.kind, fault.target) == (kind, target)
                     )
-                    for target in targets
+                    for kind in kinds
                 ),
             )
-            for kind in kinds
+            for target in targets
         ),
+        tuple((sli, faults.COLUMNS[sli]) for sli in faults.told_of(found)),
     )

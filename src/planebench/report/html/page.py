@@ -9,6 +9,7 @@ from bokeh.palettes import cividis
 from bokeh.resources import Resources
 
 from planebench.report.faults import amount as fault_amount
+from planebench.report.faults import of as fault_figure
 from planebench.report.faults import told as fault_told
 from planebench.report.html import charts, legend, terms
 from planebench.report.html.charts import PALETTE, Chart
@@ -57,6 +58,7 @@ def page(seen: Observations, result: Result) -> str:
         course_chips={panel.id: legend.of_panel(panel) for panel in course.panels} if course else {},
         fault_matrix=matrix(result.faults),
         fault_amount=fault_amount,
+        fault_figure=fault_figure,
         fault_told=fault_told,
         nodes=nodes,
         shades=_shades(nodes) if nodes else (),
