@@ -116,6 +116,14 @@ def test_what_never_recovers_fails_every_demand(tmp_path: Path) -> None:
     assert "1 of 2 never came" in result.slos[0].reason
 
 
+def test_the_aftermath_of_one_fault_is_not_what_was_before_the_next(tmp_path: Path) -> None:
+    run = struck()
+    run.faults[0]["ready_ns"] = int((APISERVER_S - 0.5) * 1e9)
+    apiserver = evaluate(run.write(tmp_path / "run")).faults[1]
+    assert figure(apiserver, "first_write") == pytest.approx(BACK_S - APISERVER_S + 0.005)
+    assert "faults.as_before" not in {item.sli for item in apiserver.figures}, "half a second tells too little"
+
+
 def without(run: SyntheticRun, name: str) -> None:
     assert run.consistency is not None
     for collection in run.consistency["collections"]:

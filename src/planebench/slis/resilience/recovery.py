@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
@@ -61,7 +61,11 @@ class Resilience:
             return ()
         service = Service(self._seen)
         work = {target: work_of(self._seen, target) for target in {window.fault.target for window in found}}
-        return tuple(_recovery(window, service, work[window.fault.target]) for window in found)
+        recoveries: list[Recovery] = []
+        for window in found:
+            apart = _apart(window, recoveries[-1]) if recoveries else window
+            recoveries.append(_recovery(apart, service, work[window.fault.target]))
+        return tuple(recoveries)
 
     def indicators(self) -> list[Indicator]:
         """``faults.*``: over all faults, and by fault; empty where there were none."""
@@ -98,6 +102,15 @@ class Resilience:
         ]
 
 
+def _apart(window: Window, last: Recovery) -> Window:
+    """What was before a fault is not the aftermath of the last one: it counts from when all was well again, if it
+    was."""
+    well_s = last.times_s[RECOVERED]
+    if well_s is None or math.isnan(well_s):
+        well_s = window.calm_s
+    return replace(window, before_s=min(max(window.before_s, well_s), window.calm_s))
+
+
 def _recovery(window: Window, service: Service, work: Work | None) -> Recovery:
     times_s: dict[str, float | None] = {
         "first_write": service.first_success_s(window, reads=False),
@@ -110,7 +123,7 @@ def _recovery(window: Window, service: Service, work: Work | None) -> Recovery:
         "caught_up": work.caught_up_s(window) if work else None,
     }
     known = [t_s for t_s in times_s.values() if t_s is not None]
-    times_s[RECOVERED] = math.nan if any(math.isnan(t_s) for t_s in known) else max(known)
+    times_s[RECOVERED] = math.nan if any(map(math.isnan, known)) else max(known, default=None)
     counts = {"lost": service.lost(window), "errors": service.errors(window)}
     return Recovery(window, work.what if work else "", times_s, counts, service.told(window))
 
