@@ -82,8 +82,8 @@ def amount(figure: FaultFigure | None) -> str:
 
 
 def told(fault: FaultResult) -> str:
-    """What its lost requests were told: ``32 connection, 4 timeout``."""
-    return ", ".join(f"{count:,} {reason}" for reason, count in fault.told.items())
+    """What its lost requests were told: ``32 connection; 4 timeout``."""
+    return "; ".join(f"{count:,} {reason}" for reason, count in fault.told.items())
 
 
 def _whole(row: Row) -> Text:

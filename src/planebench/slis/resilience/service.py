@@ -45,11 +45,13 @@ class Service:
         return int((mine & (self._again | ~self._ok)).sum()) if mine.any() else None
 
     def told(self, window: Window) -> dict[str, int]:
-        """What lost requests were told last -> how many, the most frequent first: without the words that the API
-        server adds to a reason, which name objects."""
+        """What lost requests were told last -> how many, the most frequent first: the API server's reason, or its
+        words where it gave none."""
         mine = self._requests.filter(self._due_in(window.start_s, window.until_s) & ~self._ok)
-        reasons = mine["error"].cast(pl.String).fill_null("not sent").str.split(": ").list.first()
-        return dict(reasons.value_counts(sort=True).sort(["count", "error"], descending=[True, False]).iter_rows())
+        told = pl.col("error").cast(pl.String).fill_null("not sent")
+        reason = pl.when(told.str.starts_with("HTTP ")).then(told).otherwise(told.str.split(": ").list.first())
+        counted = mine.group_by(reason.alias("reason")).len().sort(["len", "reason"], descending=[True, False])
+        return dict(counted.iter_rows())
 
     def first_success_s(self, window: Window, *, reads: bool) -> float | None:
         """When the first read, or write, that was due while the fault was in effect or later was answered with
