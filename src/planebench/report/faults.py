@@ -23,6 +23,7 @@ COLUMNS = {
     "faults.first_write": "write",
     "faults.first_read": "read",
     "faults.as_before": "as before",
+    "faults.ready": "ready",
     "faults.failover": "new leader",
     "faults.first_work": "work",
     "faults.caught_up": "caught up",
