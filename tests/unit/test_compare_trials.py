@@ -85,6 +85,7 @@ def test_every_indicator_is_better_one_way_or_told_to_be_neither() -> None:
         "faults.lost",
         "faults.errors",
         "faults.never_up",
+        "faults.surplus",
         "faults.lost_writes",
         "faults.inconsistent",
     }

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from synthetic_run import SyntheticRun
 from planebench.model import FaultRecord, Judgement, Stage
 from planebench.results.document import FaultResult, Result
 from planebench.slis import evaluate
+from planebench.slis.resilience.surplus import beyond
 from planebench.slis.resilience.work import Work
 from planebench.slis.windows import Window, disturbed
 
@@ -230,6 +232,13 @@ def test_work_s_times_lie_in_the_window(pieces: list[tuple[float, float]], start
     around = window(start_s, min(start_s + 1, 20), 20.0)
     for t_s in (work.first_s(around), work.caught_up_s(around)):
         assert t_s is None or math.isnan(t_s) or start_s <= t_s <= 20
+
+
+def test_the_last_pods_beyond_what_is_asked_for_are_too_many() -> None:
+    rows = {"index": [1, 1, 1, 2], "name": ["c", "a", "b", "d"], "added_ns": [30, 10, 20, 5]}
+    assert beyond(pl.DataFrame(rows), 2) == ["c"]
+    assert beyond(pl.DataFrame(rows), 1) == ["b", "c"]
+    assert beyond(pl.DataFrame(rows), 3) == []
 
 
 def test_times_right_after_a_fault_are_disturbed() -> None:

@@ -15,8 +15,8 @@ from planebench.results.document import FaultFigure, FaultResult, Row
 STYLES = {Judgement.PASS: "green", Judgement.FAIL: "bold red", Judgement.INCONCLUSIVE: "yellow"}
 HEADLINE = "faults.recovered"
 """The figure of a fault in the matrix."""
-_WHOLE = ("faults.never_up", "faults.lost_writes", "faults.inconsistent")
-"""Of objects: work that was lost, and what is not as it was promised or shown."""
+_WHOLE = ("faults.never_up", "faults.surplus", "faults.lost_writes", "faults.inconsistent")
+"""Of objects: work that was lost or done twice, and what is not as it was promised or shown."""
 COLUMNS = {
     "faults.lost": "lost",
     "faults.errors": "errors",

@@ -644,6 +644,16 @@ _DEFINITIONS: Final = (
         single=True,
     ),
     Definition(
+        "faults.surplus",
+        "pods too many",
+        "count",
+        None,
+        "in a run with faults of components, when the creation had come to its end: pods that controllers had "
+        "made beyond what their objects ask for: work that was done twice",
+        RECEIPTS,
+        single=True,
+    ),
+    Definition(
         "faults.lost_writes",
         "promised, not stored",
         "count",

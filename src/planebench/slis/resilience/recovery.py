@@ -16,6 +16,7 @@ from planebench.slis.indicator import Indicator
 from planebench.slis.observations import Observations
 from planebench.slis.resilience.consistency import inconsistencies
 from planebench.slis.resilience.service import Service
+from planebench.slis.resilience.surplus import surplus
 from planebench.slis.resilience.work import Work, work_of
 from planebench.slis.windows import Window
 from planebench.stats import Sample
@@ -74,7 +75,7 @@ class Resilience:
             return []
         found = [indicator for name in (*TIMES, RECOVERED) for indicator in _times(name, recoveries)]
         counts = [indicator for name in COUNTS for indicator in _counts(name, recoveries)]
-        return [*counts, *found, *self._never_up(), *self._inconsistent()]
+        return [*counts, *found, *self._never_up(), *self._surplus(), *self._inconsistent()]
 
     def _never_up(self) -> list[Indicator]:
         """Work that was lost: what had been promised, and never came."""
@@ -90,6 +91,10 @@ class Resilience:
         if not of:
             return []
         return [_count("faults.never_up", len(missing), of, sorted(missing))]
+
+    def _surplus(self) -> list[Indicator]:
+        names, of = surplus(self._seen)
+        return [_count("faults.surplus", len(names), of, names)] if of else []
 
     def _inconsistent(self) -> list[Indicator]:
         found = inconsistencies(self._seen)
