@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 from command import Planebench, left_running
@@ -15,7 +16,7 @@ name: struck
 nodes: [{count: 3}]
 settings: {replicas: 1}
 workload:
-  count: 90
+  count: 108
   objects: [{template: pod, share: 50%}, {template: deployment, share: 50%}]
 lifecycle:
   creation: {arrival: {rate: 3/s}, reads: 20/s, writes: 20/s}
@@ -24,6 +25,7 @@ faults:
   - {kind: kill, component: kube-scheduler, at: 3s, for: 1s}
   - {kind: pause, component: etcd, at: 9s, for: 2s}
   - {kind: kill, component: kube-apiserver, at: 16s}
+  - {kind: kill, component: kwok, at: 29s}
 timeouts: {running: 1m, cleanup: 1m, run: 3m}
 slos:
   - {sli: faults.lost_writes, max: 0}
@@ -44,16 +46,24 @@ def test_components_that_are_struck_recover_and_nothing_promised_is_lost(
     assert result.status == "completed", result.error
     assert [slo.reason for slo in result.slos if slo.verdict != "PASS"] == []
 
-    scheduler, etcd, apiserver = ({item.sli: item.value for item in fault.figures} for fault in result.faults)
-    assert [fault.label for fault in result.faults] == ["kill kube-scheduler", "pause etcd", "kill kube-apiserver"]
+    scheduler, etcd, apiserver, simulator = (
+        {item.sli: item.value for item in fault.figures} for fault in result.faults
+    )
+    labels = [fault.label for fault in result.faults]
+    assert labels == ["kill kube-scheduler", "pause etcd", "kill kube-apiserver", "kill kwok"]
     assert scheduler["faults.lost"] == 0
     assert (scheduler["faults.first_work"] or 0) > 1, "it binds nothing while it is away"
     assert 2 <= (etcd["faults.first_write"] or 0) < 4, "writes wait for etcd, and are answered when it goes on"
     assert (apiserver["faults.lost"] or 0) > 0
+    assert (simulator["faults.first_work"] or math.inf) < 20, "it does not wait 40 s for its nodes' leases"
     assert result.rows()["faults.never_up"].value == 0
 
     run = json.loads((folder / "run.json").read_text())
-    assert [item["process"] for item in run["restarts"] if item["asked"]] == ["kube-scheduler", "kube-apiserver"]
+    assert [item["process"] for item in run["restarts"] if item["asked"]] == [
+        "kube-scheduler",
+        "kube-apiserver",
+        "kwok",
+    ]
     held = json.loads((folder / "consistency.json").read_text())
     assert len(held["canaries"]) == 32
     assert {item["resource"] for item in held["collections"]} == {"pods", "deployments.apps"}
