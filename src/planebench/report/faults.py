@@ -29,23 +29,25 @@ COLUMNS = {
     "faults.caught_up": "caught up",
 }
 """Figures of a fault beside the headline, and their short names."""
+_WIDE_ONLY = ("faults.first_read", "faults.ready")
 
 
-def lines(faults: Sequence[FaultResult], rows: Sequence[Row]) -> Iterator[RenderableType]:
+def lines(faults: Sequence[FaultResult], rows: Sequence[Row], *, wide: bool) -> Iterator[RenderableType]:
     """Nothing where there were none.
 
     Args:
         rows: of all faults together, and by fault.
+        wide: there is room for all columns.
     """
     if not faults:
         return
     yield Text("From a fault's start until all was as before:", style="dim")
     yield _matrix(faults)
     yield Text()
-    yield _table(faults)
+    yield _table(faults, wide=wide)
     if whole := [row for row in rows if row.sli in _WHOLE]:
         yield Text()
-        yield Text("When all were over: ").append_text(Text(", ").join(_whole(row) for row in whole))
+        yield Text("When all were over: ").append_text(Text("; ").join(_whole(row) for row in whole))
     for fault in faults:
         if fault.told:
             yield Text(f"{fault.name}, lost: {told(fault)}", style="dim")
@@ -88,16 +90,16 @@ def told(fault: FaultResult) -> str:
 
 
 def _whole(row: Row) -> Text:
-    """``0 of 1,750 promised, never up``; names where there are some."""
+    """``promised, never up: 0 of 1,750``; names where there are some."""
     count = int(row.value or 0)
     of = f" of {row.n:,}" if row.n > 1 else ""
     names = f" ({'; '.join(row.notes)})" if count and row.notes else ""
-    return Text(f"{count:,}{of} {row.title}{names}", style="bold red" if count else "")
+    return Text(f"{row.title}: {count:,}{of}{names}", style="bold red" if count else "")
 
 
 def _matrix(faults: Sequence[FaultResult]) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False, expand=False)
-    table.add_column("")
+    table.add_column("", overflow="fold")
     for kind in kinds(faults):
         table.add_column(kind, overflow="fold", justify="right")
     for target in targets(faults):
@@ -116,17 +118,20 @@ def _cell(faults: Sequence[FaultResult]) -> Text:
     return Text("\n").join(parts)
 
 
-def _table(faults: Sequence[FaultResult]) -> Table:
+def _table(faults: Sequence[FaultResult], *, wide: bool) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False, expand=False)
     table.add_column("fault", overflow="fold")
-    columns = told_of(faults)
+    columns = [sli for sli in told_of(faults) if wide or sli not in _WIDE_ONLY]
     for sli in columns:
         table.add_column(COLUMNS[sli], justify="right", overflow="fold")
-    table.add_column("work is")
+    if wide:
+        table.add_column("work is")
     for fault in faults:
         found = [of(fault, sli) for sli in columns]
         cells = [Text(amount(figure), style=_style(figure)) for figure in found]
-        table.add_row(fault.label, *cells, Text(fault.work.removeprefix("first "), style="dim"))
+        if wide:
+            cells.append(Text(fault.work.removeprefix("first "), style="dim"))
+        table.add_row(fault.label, *cells)
     return table
 
 

@@ -42,7 +42,7 @@ class _Report:
         yield from _notes(result, wide=wide)
         yield from _section("Not seen: missing, not 0", unseen_lines(result))
         yield from _section("Placement", placement.lines(result.distribution))
-        yield from _section("Faults", faults.lines(result.faults, result.resilience))
+        yield from _section("Faults", faults.lines(result.faults, result.resilience, wide=wide))
         yield from _section("Whose cost", attribution.cost_lines(result.cost))
         yield from _section("Where the time went", attribution.trace_lines(result.trace))
         yield from _section("Profiles", attribution.profile_lines(result.profiles))
