@@ -218,6 +218,7 @@ def test_together_they_show_every_indicator(
         "cleanup.collected",
         "cleanup.net",
         "faults.failover",  # of several members, see test_slis_resilience.py
+        "faults.surplus",  # of controllers
     }
     assert CATALOG.keys() - found == elsewhere
 

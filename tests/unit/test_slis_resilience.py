@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from struck_run import APISERVER_S, BACK_S, BOUND_AGAIN_S, SCHEDULER_S, struck
-from synthetic_run import SyntheticRun
+from synthetic_run import SyntheticRun, machines
 
 from planebench.model import FaultRecord, Judgement, Stage
 from planebench.results.document import FaultResult, Result
@@ -232,6 +232,17 @@ def test_work_s_times_lie_in_the_window(pieces: list[tuple[float, float]], start
     around = window(start_s, min(start_s + 1, 20), 20.0)
     for t_s in (work.first_s(around), work.caught_up_s(around)):
         assert t_s is None or math.isnan(t_s) or start_s <= t_s <= 20
+
+
+def test_pods_that_were_made_twice_are_found(tmp_path: Path) -> None:
+    run = machines()
+    run.fault("pause", "virt-controller", 12, struck_s=12.1, end_s=13, ready_s=13.1)
+    second = run.object("pods", 4, "virt-launcher-4-again", node="node-000001", owner="uid-x")
+    gone = run.object("pods", 5, "virt-launcher-5-again", node="node-000001", owner="uid-y")
+    run.reach(second, added=13.0, scheduled=13.1)
+    run.reach(gone, added=13.0, deleting=13.2, deleted=13.4)
+    row = evaluate(run.write(tmp_path / "run")).rows()["faults.surplus"]
+    assert (row.value, row.n, row.notes) == (1, 11, ("virt-launcher-4-again",))
 
 
 def test_the_last_pods_beyond_what_is_asked_for_are_too_many() -> None:
