@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -45,7 +46,7 @@ def command(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "venv" / "bin" / "planebench"
 
 
-def run(command: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(command: Path, folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment |= {"PLANEBENCH_CACHE": str(default_dir()), "PLANEBENCH_STATE": str(folder / "state")}
     return subprocess.run(
@@ -88,3 +89,12 @@ def test_a_run_of_what_is_installed(command: Path, tmp_path: Path) -> None:
     assert done.returncode in (0, 3), done.stderr
     assert "4 up" in done.stdout
     assert (tmp_path / "run" / "report.html").stat().st_size > 100_000, "with its script and styles"
+
+
+def test_the_example_of_a_scenario_in_python(command: Path, tmp_path: Path) -> None:
+    program = tmp_path / "scenario.py"
+    shutil.copyfile(ROOT / "examples" / "scenario.py", program)
+    done = run(command.with_name("python"), tmp_path, "-W", "error", program, "my-run")
+    assert done.returncode == 0, done.stderr
+    assert "creation.startup" in done.stdout
+    assert "pass" in done.stdout

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +15,8 @@ import pytest
 from synthetic_run import looked_at, pods
 
 from planebench import frames
+from planebench.control_plane import ControlPlane
+from planebench.kube.client import Client
 from planebench.model import UsageError
 from planebench.results.tables import SCHEMAS
 
@@ -30,6 +36,21 @@ def test_every_table_is_there(run: Path) -> None:
     assert found["runs"]["run"].to_list() == found["requests"]["run"].unique().to_list()
     startup = found["rows"].filter(pl.col("sli") == "creation.startup")
     assert startup.height == 1
+
+
+def test_what_the_page_about_python_names_is_there() -> None:
+    page = (EXAMPLES.parent / "docs" / "python.md").read_text()
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        program = compile(block, "docs/python.md", "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        imports = [node for node in ast.walk(program) if isinstance(node, ast.ImportFrom)]
+        for node in imports:
+            for alias in node.names:
+                assert hasattr(importlib.import_module(str(node.module)), alias.name)
+    table = page.partition("| `ControlPlane` | |")[2].partition("\n\n")[0]
+    for name in re.findall(r"^\| `(\w+)", table, re.MULTILINE):
+        assert hasattr(ControlPlane, name) or name in inspect.signature(ControlPlane).parameters
+    for name in re.findall(r"`(\w+)`", table.partition("`client` | ")[2].partition(":")[0]):
+        assert hasattr(Client, name)
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
