@@ -22,7 +22,7 @@ PAGES: Final = {
     "scheduler.md": ("kube-scheduler",),
     "controller-manager.md": ("kube-controller-manager",),
     "kwok.md": ("kwok",),
-    "kubevirt.md": tuple(load_plane("kubevirt").figures),
+    **{f"{name}.md": tuple(plane.figures) for name in builtin_names() if (plane := load_plane(name)).figures},
 }
 """Page -> the components that it tells of."""
 _UNITS: Final = {"s": "seconds", "/s": "per second", "bytes": "bytes", "count": "number", "ratio": "ratio"}

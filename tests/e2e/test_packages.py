@@ -97,4 +97,4 @@ def test_the_example_of_a_scenario_in_python(command: Path, tmp_path: Path) -> N
     done = run(command.with_name("python"), tmp_path, "-W", "error", program, "my-run")
     assert done.returncode == 0, done.stderr
     assert "creation.startup" in done.stdout
-    assert "pass" in done.stdout
+    assert "PASS" in done.stdout

@@ -15,7 +15,7 @@ from planebench.slis.metrics import Metric
 ROOT = Path(__file__).parent.parent.parent
 TOOL = runpy.run_path(str(ROOT / "tools" / "component_reference.py"))
 PAGES: dict[str, tuple[str, ...]] = TOOL["PAGES"]
-VERSIONS = ("1.37.2", "3.7.3", "0.8.0", "1.8.4")
+VERSIONS = ("1.37.2", "3.7.3", "0.8.0", "1.8.4", "0.17.0")
 
 
 def test_the_tables_are_the_code_s() -> None:
@@ -30,7 +30,7 @@ def figures(component: str, page: str) -> tuple[Metric, ...]:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_figure_that_a_page_explains_is_there(page: str) -> None:
     text, _, _ = (ROOT / "docs" / "components" / page).read_text(encoding="utf-8").partition(TOOL["BEGIN"])
-    prefixes = "apiserver|etcd|scheduler|queue|client|webhook|go"
+    prefixes = "apiserver|etcd|scheduler|queue|client|webhook|go|kueue"
     known = {metric.id for component in ("", *PAGES[page]) for metric in figures(component, page)}
     for component in PAGES[page]:
         told_of = figures_of(component, TOOL["plane_of"](page))
