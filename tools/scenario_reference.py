@@ -31,6 +31,8 @@ SECTIONS = {
     "ClientLimits": "limits.COMPONENT",
     "ComponentOptions": "components.COMPONENT",
     "NodeSilence": "faults[], kind node-silence",
+    "NodeFlapping": "faults[], kind node-flapping",
+    "SlowHeartbeats": "faults[], kind slow-heartbeats",
     "Kill": "faults[], kind kill",
     "Pause": "faults[], kind pause",
     "Restart": "faults[], kind restart",

@@ -5,13 +5,14 @@ from planebench.plan.canary import CANARY
 from planebench.plan.objects import REVISION_LABEL, RUN_LABEL, Kind, children_of, source_of
 from planebench.plan.operations import Naming, Operations
 from planebench.plan.pinning import pinned
-from planebench.plan.planner import LEASES, LIST_FORMS, NODES, STORM, Planner
+from planebench.plan.planner import LEASES, LIST_FORMS, NODES, OUT_OF_SERVICE, STORM, Planner
 
 __all__ = [
     "CANARY",
     "LEASES",
     "LIST_FORMS",
     "NODES",
+    "OUT_OF_SERVICE",
     "REVISION_LABEL",
     "RUN_LABEL",
     "STORM",

@@ -47,6 +47,11 @@ class Kind:
         return self.source.expect == "up"
 
     @property
+    def refused(self) -> bool:
+        """They, or what they are made of, are to be refused."""
+        return self.source.expect == "refused"
+
+    @property
     def template(self) -> str:
         return self.source.template
 

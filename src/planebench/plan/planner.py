@@ -27,7 +27,7 @@ from planebench.plan.objects import RUN_LABEL, Kind, companions_of, kinds_of, ma
 from planebench.plan.operations import Naming, Operations
 from planebench.planes import Plane
 from planebench.planes.plane import DELETE_OPTIONS
-from planebench.scenario import NodeSilence, Scenario
+from planebench.scenario import NodeFault, Scenario
 
 NODES: Final = "nodes"
 """The watch of the nodes."""
@@ -45,6 +45,9 @@ LIST_FORMS: Final[Mapping[str, tuple[str, str]]] = {
 
 LEASES: Final = "leases"
 """The watch of the nodes' leases, in scenarios with silent nodes."""
+
+OUT_OF_SERVICE: Final = "node.kubernetes.io/out-of-service"
+"""The taint of nodes that somebody knows to be off."""
 
 _READY = "status.conditions[Ready].status"
 _UNREACHABLE = "node.kubernetes.io/unreachable"
@@ -134,12 +137,13 @@ class Planner:
                 MilestoneRule("ready", _READY, equals="True", simulated=True),
                 MilestoneRule("noschedule", "spec.taints", contains=_unreachable("NoSchedule")),
                 MilestoneRule("noexecute", "spec.taints", contains=_unreachable("NoExecute")),
+                MilestoneRule("out-of-service", "spec.taints", contains=(("key", OUT_OF_SERVICE),)),
             ),
             label_selector=f"{RUN_LABEL}={self._run_id}",
             revision_field=_READY,
         )
         found = {NODES: nodes}
-        if any(isinstance(fault, NodeSilence) for fault in self._scenario.faults):
+        if any(isinstance(fault, NodeFault) for fault in self._scenario.faults):
             # Their events tell when a node was last heard of.
             found[LEASES] = WatchSpec(LEASES, _LEASES, (), namespaces=(_LEASE_NAMESPACE,))
         for kind in self.kinds:
@@ -337,11 +341,16 @@ class Planner:
 
     def silenced(self, fault: int) -> tuple[str, ...]:
         """The names of the nodes that a fault of the scenario strikes, drawn by the seed."""
-        names = [f"{pool.name}-{number:06d}" for pool in self._scenario.nodes for number in range(pool.count)]
-        silence = self._scenario.faults[fault]
-        assert isinstance(silence, NodeSilence), "only these strike nodes"  # noqa: S101
+        struck = self._scenario.faults[fault]
+        assert isinstance(struck, NodeFault), "only these strike nodes"  # noqa: S101
+        names = [
+            f"{pool.name}-{number:06d}"
+            for pool in self._scenario.nodes
+            for number in range(pool.count)
+            if struck.zone in (None, pool.zone(number))
+        ]
         order = permutation(stream(self._seed, f"fault {fault}"), len(names))
-        return tuple(sorted(names[place] for place in order[: silence.count(len(names))]))
+        return tuple(sorted(names[place] for place in order[: struck.count(len(names))]))
 
     # --- parts ---
 

@@ -301,6 +301,8 @@ class Workload(_Part):
     companions: tuple[Companion, ...] = ()
     unschedulable: Reach | None = None
     """The scheduler has found no node; None: that cannot be told."""
+    refused: Reach | None = None
+    """What it is made of is refused (by a quota); None: it is refused itself."""
     endpoints: Reach | None = None
     """All its pods are endpoints of its Service; None: it has none."""
     deletion_delay_s: float = Field(0.0, ge=0)
@@ -557,7 +559,7 @@ class Plane(_Descriptor):
                 raise ValueError(f"{where}: the tracked watch {workload.tracked!r} is not among its watches")
             self._check_reach(f"{where}.bound", workload, workload.bound.watch, workload.bound.milestone)
             self._check_reach(f"{where}.up", workload, workload.up.watch, workload.up.milestone)
-            for reach in (workload.unschedulable, workload.endpoints):
+            for reach in (workload.unschedulable, workload.refused, workload.endpoints):
                 if reach is not None:
                     self._check_reach(where, workload, reach.watch, reach.milestone)
             if unknown := sorted(workload.children.keys() - set(workload.watches)):

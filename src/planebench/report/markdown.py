@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from planebench.model import Judgement
 from planebench.report import figures
+from planebench.report.stuck import in_words
 from planebench.results.document import Component, Finding, Result, Row, SLOResult
 
 _SIGNS: Final = {Judgement.PASS: "✅", Judgement.FAIL: "❌", Judgement.INCONCLUSIVE: "⚠️"}
@@ -65,6 +66,7 @@ def _lines(result: Result) -> Iterator[str]:
     yield from details("Key figures", _key_figures(result))
     yield from details("Components", _components(result.components))
     yield from details("Errors", _errors(result))
+    yield from details("Failed or waiting", _stuck(result))
     yield from details("What it ran on", _environment(result))
 
 
@@ -138,6 +140,12 @@ def _errors(result: Result) -> list[str]:
         for error in result.errors[:_MOST_ERRORS]
     ]
     more = len(result.errors) - len(lines)
+    return [*lines, f"- and {more} more kinds, see result.json"] if more else lines
+
+
+def _stuck(result: Result) -> list[str]:
+    lines = [f"- {item.count:,} x {text(in_words(item))}" for item in result.stuck[:_MOST_ERRORS]]
+    more = len(result.stuck) - len(lines)
     return [*lines, f"- and {more} more kinds, see result.json"] if more else lines
 
 

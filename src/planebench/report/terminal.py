@@ -14,6 +14,7 @@ from rich.text import Text
 
 from planebench.model import Judgement, Role
 from planebench.report import attribution, components, faults, figures, placement
+from planebench.report.stuck import in_words
 from planebench.results.document import Component, Finding, Result, Row, SLOResult
 
 _WIDE = 110
@@ -49,6 +50,7 @@ class _Report:
         yield from _section("SLOs", _slos(result.slos))
         yield from _section("Validity", _validity(result.validity))
         yield from _section("Errors", _errors(result))
+        yield from _section("Failed or waiting", stuck_lines(result))
         yield Text()
         yield _verdict(result)
         if result.left_behind:
@@ -79,6 +81,7 @@ def _header(result: Result) -> Iterator[Text]:
         f"{counts.deleted:,} deleted",
         f"{counts.failed:,} failed",
         *([f"{counts.unschedulable:,} not to be scheduled"] if counts.unschedulable else []),
+        *([f"{counts.refused:,} to be refused"] if counts.refused else []),
         "leftovers unknown" if counts.leftovers is None else f"{counts.leftovers:,} left over",
     ]
     yield Text(", ".join(parts))
@@ -241,6 +244,14 @@ def _errors(result: Result) -> Iterator[Text]:
         yield Text(f"{error.count:,} x {error.phase}: {error.verb} {error.resource}: {error.error}")
     if len(result.errors) > _MOST_ERRORS:
         yield Text(f"and {len(result.errors) - _MOST_ERRORS} more kinds, see result.json")
+
+
+def stuck_lines(result: Result) -> Iterator[Text]:
+    """Objects that failed or wait, a line for each reason."""
+    for item in result.stuck[:_MOST_ERRORS]:
+        yield Text(f"{item.count:,} x {in_words(item)}")
+    if len(result.stuck) > _MOST_ERRORS:
+        yield Text(f"and {len(result.stuck) - _MOST_ERRORS} more kinds, see result.json")
 
 
 def _verdict(result: Result) -> Text:

@@ -238,6 +238,8 @@ class Counts(_Part):
     """None: nobody looked."""
     unschedulable: int = 0
     """Of the planned ones, those that were to find no node: they are not to come up."""
+    refused: int = 0
+    """Of the planned ones, those that were to be refused: they are not to come up."""
 
 
 class ErrorCount(_Part):
@@ -253,6 +255,23 @@ class ErrorCount(_Part):
     """The API server's reason, or what became of the connection."""
     count: int
     """How many."""
+
+
+class StuckCount(_Part):
+    """Objects that failed, or still waited, for the same reason."""
+
+    stage: Stage
+    """At whose end they were found so first."""
+    resource: str
+    """Plural, with its group."""
+    state: str
+    """Their phase, or the condition that tells of it."""
+    reason: str
+    """The control plane's own words, from conditions, status or events; empty: it gives none."""
+    count: int
+    """How many objects; at most 2,000 of a resource are looked at by name."""
+    examples: tuple[str, ...]
+    """Some of them, as namespace/name."""
 
 
 class Lateness(_Part):
@@ -477,6 +496,9 @@ class Result(_Part):
     """Faults of components, in the order of their starts."""
     errors: tuple[ErrorCount, ...] = ()
     """Requests that failed for good, the most frequent kinds first; at most 50 kinds."""
+    stuck: tuple[StuckCount, ...] = ()
+    """Objects that had failed or still waited at a stage's end, with the reason, the most frequent first; among
+    them those that were not to come up."""
     harness: Harness = Harness()
     """planebench itself."""
     cost: Cost | None = None

@@ -7,6 +7,7 @@
 ``run.json``               status, seed and phases; rewritten at every change
 ``leftovers.json``         what was still there after the cleanup
 ``consistency.json``       what etcd held after faults, before the cleanup
+``stuck.json``             what had failed or still waited at a stage's end, with the reason
 ``raw/*.parquet``          requests, objects, milestones, events, gaps, samples, traffic,
                            machine; of audited runs clock, audit, traces
 ``raw/scrapes/``           metrics as the components served them, with ``index.json``
@@ -38,6 +39,7 @@ from planebench.model import FaultRecord, PhaseRecord, PlanebenchError, RestartR
 from planebench.planes import Plane, load_plane, read_plane
 from planebench.results.document import SCHEMA_VERSION as RESULT_VERSION
 from planebench.results.document import Result, Status
+from planebench.results.stuck import Stuck
 from planebench.scenario import Scenario, dump
 
 SCHEMA_VERSION = 1
@@ -191,6 +193,10 @@ class RunFolder:
         """What etcd held when all faults were over and nothing changed any more."""
         write_json(self.path / "consistency.json", found)
 
+    def write_stuck(self, looks: Sequence[Mapping[str, Any]]) -> None:
+        """What had failed or still waited: a stage and its objects for each time that somebody looked."""
+        write_json(self.path / "stuck.json", {"looks": list(looks)})
+
     def write_result(self, result: Result) -> None:
         write_text(self.path / "result.json", result.model_dump_json(indent=1) + "\n")
 
@@ -236,6 +242,14 @@ class RunFolder:
         """Empty where nobody looked, or could."""
         found = self._optional("consistency.json")
         return {} if "error" in found else found
+
+    def stuck(self) -> list[tuple[str, list[Stuck]]]:
+        """Stage -> what had failed or still waited at its end; empty where nobody looked."""
+        found = self._optional("stuck.json").get("looks") or []
+        try:
+            return [(look["stage"], [Stuck(**item) for item in look["objects"]]) for look in found]
+        except (KeyError, TypeError) as error:
+            raise PlanebenchError(f"{self.path / 'stuck.json'}: is damaged: {error}") from None
 
     def harness(self) -> dict[str, Any]:
         """Empty where the load engine left no health report."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from planebench import nodes
 from planebench.kube.client import ApiError, Client
 from planebench.load import Engine
-from planebench.model import ComponentError, LoadPhase, PlanebenchError, Progress
+from planebench.model import ComponentError, LoadPhase, PlanebenchError, Progress, Stage
 from planebench.plan import CANARY, NODES, Kind, Planner
 from planebench.planes import Convergence, Plane, Seen
 from planebench.run.faults import Faults
@@ -54,9 +54,11 @@ class Lifecycle:
         client: Client,
         faults: Faults,
         settled: Callable[[], Awaitable[None]],
+        waiting: Callable[[Stage], Awaitable[None]],
     ) -> None:
         """``leftovers`` asks the API server for everything of the run that it has; ``client`` is for set-up;
-        ``settled`` is called when nothing changes any more, and everything is still there."""
+        ``settled`` is called when nothing changes any more, and everything is still there; ``waiting`` asks why
+        objects are not up, at the end of a stage after which some are not."""
         self._scenario = scenario
         self._plane = plane
         self._planner = planner
@@ -69,6 +71,7 @@ class Lifecycle:
         """The paths of the scenario's further objects, as they were created."""
         self._faults = faults
         self._settled = settled
+        self._waiting = waiting
 
     # --- before the stages ---
 
@@ -155,11 +158,16 @@ class Lifecycle:
         async with self._faults.during("creation"):
             await self.create()
         await self._boundary("created")
+        await self._ask_why(Stage.CREATION)
         async with self._faults.during("management"):
             await self.manage()
         await self._boundary("managed")
+        if self._scenario.lifecycle.management:
+            await self._ask_why(Stage.MANAGEMENT)
         await self.monitor()
         await self._boundary("monitored")
+        if self._faults.any("monitoring"):
+            await self._ask_why(Stage.MONITORING)
         await self._settled()
         left = await self.clean_up()
         await self._boundary("end")
@@ -174,6 +182,7 @@ class Lifecycle:
                 phase.templates[operation.template].verb == "create" for operation in phase.operations
             ):
                 raise PlanebenchError(f"no object could be created: {_worst(done)}")
+            failed = max(failed - self._to_be_refused, 0)
             goals = self._up_goals(failed)
             await self._wait(lambda p: _all_up(p, goals, failed), "running")
 
@@ -226,7 +235,23 @@ class Lifecycle:
                 await asyncio.sleep(_LEFTOVERS_POLL_S)
         return left
 
+    async def _ask_why(self, stage: Stage) -> None:
+        """Nothing is asked where everything that is there is up."""
+        progress = self._engine.progress
+        for kind in self._planner.kinds:
+            for reach in (kind.workload.bound, kind.workload.up):
+                well = progress.current.get(reach.watch, {}).get(reach.milestone, 0)
+                if well < progress.alive.get(reach.watch, 0):
+                    await self._waiting(stage)
+                    return
+
     # --- goals ---
+
+    @property
+    def _to_be_refused(self) -> int:
+        """Creations that are to fail."""
+        kinds = self._planner.kinds
+        return sum(len(kind.indices) for kind in kinds if kind.refused and kind.workload.refused is None)
 
     def _up_goals(self, failed: int) -> dict[Goal, int]:
         """How many objects reach which milestone when all are up, or have found no node as they were to. An object
@@ -242,7 +267,10 @@ class Lifecycle:
         for kind in self._planner.kinds:
             if kind.workload.endpoints is not None:
                 wanted[kind.workload.endpoints.watch, kind.workload.endpoints.milestone] += len(kind.indices)
-            if not kind.expected and (none := kind.workload.unschedulable) is not None:
+            if kind.refused:
+                if (refused := kind.workload.refused) is not None:
+                    wanted[refused.watch, refused.milestone] += len(kind.indices)
+            elif not kind.expected and (none := kind.workload.unschedulable) is not None:
                 wanted[none.watch, none.milestone] += len(kind.indices) * kind.children.get(none.watch, 1)
         return {goal: max(count - failed, 0) for goal, count in wanted.items()}
 

@@ -25,26 +25,26 @@ from planebench.components import Audit
 from planebench.kube.client import ApiError, Client
 from planebench.kube.etcd import EtcdError
 from planebench.load import Engine, connections_for
-from planebench.model import ComponentProcess, ExitCode, PlanebenchError, Progress, UsageError
+from planebench.model import ComponentProcess, ExitCode, PlanebenchError, Progress, Stage, UsageError
 from planebench.observe import clock
 from planebench.observe.machine import MachineSampler
 from planebench.observe.processes import ProcessSampler, harness_process
 from planebench.observe.profiles import ProfileTaker
 from planebench.observe.scrapes import MetricsScraper
 from planebench.observe.traffic import TrafficSampler
-from planebench.plan import Planner, canary, pinned
+from planebench.plan import CANARY, LEASES, NODES, Planner, canary, pinned
 from planebench.planes import Plane, load_plane
 from planebench.results import RunFolder
 from planebench.results.audit_log import audit_id
 from planebench.results.document import Status
-from planebench.run import consistency, environment, existing, leftovers
+from planebench.run import consistency, environment, existing, leftovers, waiting
 from planebench.run.existing import Target
 from planebench.run.faults import Conditions, Faults, Surroundings, unavailable
 from planebench.run.lifecycle import START, Lifecycle
 from planebench.run.listener import Listener, Silent
 from planebench.run.provision import cluster_config, no_topology, provide, versions, wanted_components
 from planebench.run.record import Recorder
-from planebench.scenario import NodeSilence, Scenario
+from planebench.scenario import NodeFault, Scenario
 from planebench.slis.catalog import check as check_slos
 
 Cluster = LocalCluster | NamedCluster | ExistingCluster
@@ -202,6 +202,8 @@ class _Trial:
             "planebench_version": __version__,
         }
         self._record = Recorder(folder, header, self._t0_ns, listener)
+        self._stuck: list[dict[str, Any]] = []
+        """What had failed or waited, stage by stage."""
         self._sampler: ProcessSampler | None = None
         """None until processes are sampled; the engine reports before."""
 
@@ -366,6 +368,7 @@ class _Trial:
                 client,
                 Faults(Surroundings(self._scenario, planner, cluster, client), engine, self._record),
                 lambda: self._read_consistency(cluster, planner),
+                lambda stage: self._read_waiting(client, planner, stage),
             )
             listener.status(f"control plane ready, adding {self._scenario.node_count:,} nodes")
             await life.prepare(again=self._shared is not None)
@@ -376,7 +379,7 @@ class _Trial:
 
     async def _read_consistency(self, cluster: Cluster, planner: Planner) -> None:
         """After faults of components: etcd's truth, for all that was acknowledged and shown to be held against."""
-        struck = any(not isinstance(fault, NodeSilence) for fault in self._scenario.faults)
+        struck = any(not isinstance(fault, NodeFault) for fault in self._scenario.faults)
         if not struck or not isinstance(cluster, LocalCluster):
             return
         workloads = [kind.workload for kind in planner.kinds]
@@ -396,6 +399,14 @@ class _Trial:
         except (EtcdError, ApiError) as error:
             found = {"t_ns": now_ns, "error": str(error)}
         self._folder.write_consistency(found)
+
+    async def _read_waiting(self, client: Client, planner: Planner, stage: Stage) -> None:
+        """What has failed or still waits at a stage's end; a control plane that does not answer tells nothing."""
+        watches = [spec for spec in planner.watches() if spec.name not in (NODES, LEASES, CANARY)]
+        with contextlib.suppress(ApiError):
+            objects = await waiting.read(client, watches, self._scenario.namespaces)
+            self._stuck.append({"stage": stage, "objects": objects})
+            self._folder.write_stuck(self._stuck)
 
     @contextlib.asynccontextmanager
     async def _logged_in(self, cluster: Cluster, engine: Engine) -> AsyncIterator[None]:

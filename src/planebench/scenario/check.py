@@ -14,11 +14,11 @@ from planebench.scenario.faults import (
     Latency,
     LinkFault,
     MoveLeader,
-    NodeSilence,
+    NodeFault,
     ProcessFault,
     fault_names,
 )
-from planebench.scenario.model import ObjectKind, Scenario, apportion
+from planebench.scenario.model import NodePool, ObjectKind, Scenario, apportion
 
 REPLICATED = ("etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager")
 """Kubernetes' components that can have several members."""
@@ -93,7 +93,7 @@ def warnings(scenario: Scenario, plane: Plane) -> list[str]:
             found.append(f"lifecycle.management.{name}: {units.format_share(load.share)} is not a single object")
     load_s = scenario.lifecycle.creation.arrival.duration_s(scenario.workload.count)
     for number, fault in enumerate(scenario.faults):
-        if fault.stage != "creation" or isinstance(fault, NodeSilence):
+        if fault.stage != "creation" or isinstance(fault, NodeFault):
             continue
         if fault.at + fault.duration + _AFTER_S > load_s:
             found.append(
@@ -170,12 +170,15 @@ def _replicated(plane: Plane) -> list[str]:
 
 def _check_faults(scenario: Scenario, plane: Plane) -> Iterator[Problem]:
     faults, known = scenario.faults, _known_components(plane)
+    zones = sorted({zone for pool in scenario.nodes for zone in _zones(pool)})
     for number, fault in enumerate(faults):
         path = ("faults", number)
         if isinstance(fault, ProcessFault):
             if fault.component not in known:
                 yield Problem((*path, "component"), f"unknown component{suggest(fault.component, known)}")
             yield from _check_member(fault.member, fault.component, scenario, path)
+        if isinstance(fault, NodeFault) and fault.zone is not None and fault.zone not in zones:
+            yield Problem((*path, "zone"), f"no node is in it{suggest(fault.zone, zones)}")
         if isinstance(fault, LinkFault):
             yield from _check_link(fault, scenario, plane, path)
         if isinstance(fault, EtcdFull) and "quota-backend-bytes" in _etcd_flags(scenario):
@@ -194,6 +197,11 @@ def _check_faults(scenario: Scenario, plane: Plane) -> Iterator[Problem]:
     for number, name in enumerate(names):
         if name in names[:number]:
             yield Problem(("faults", number, "name"), f"another fault has the name {name!r}")
+
+
+def _zones(pool: NodePool) -> Iterator[str]:
+    """Of a pool's nodes, as :mod:`planebench.nodes` labels them."""
+    return (zone for number in range(pool.count) if (zone := pool.zone(number)))
 
 
 def _etcd_flags(scenario: Scenario) -> Mapping[str, str]:
@@ -231,7 +239,7 @@ def _check_member(
 
 def _meet(one: Fault, other: Fault) -> bool:
     """Whether two faults of one thing go on at the same time."""
-    if one.stage != other.stage or one.target != other.target or one.kind == "node-silence":
+    if one.stage != other.stage or one.target != other.target or isinstance(one, NodeFault):
         return False
     first, second = sorted((one, other), key=lambda fault: fault.at)
     return second.at <= first.at + first.duration

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Final, Literal, Self, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from planebench import units
 from planebench.scenario.part import Part, as_tuple
@@ -50,18 +50,13 @@ class _Fault(Part):
     and keeps its distance, up to 15s."""
 
 
-class NodeSilence(_Fault):
-    """Nodes fall silent: their leases are renewed no more and their pods are left alone, until they come back. The
-    stage that it falls in does not end before."""
-
-    kind: Literal["node-silence"]
-    """The kind of fault."""
+class _OfNodes(_Fault):
     stage: FaultStage = "monitoring"
     """The stage that it falls in."""
-    nodes: NodeCount
-    """How many nodes, or which share of all; which ones is drawn by the seed."""
-    duration: Annotated[Seconds, Field(alias="for")]
-    """How long; then they come back."""
+    nodes: NodeCount = 1.0
+    """How many nodes, or which share; which ones is drawn by the seed. Without it all nodes of the zone."""
+    zone: Annotated[str, Field(min_length=1, max_length=63)] | None = None
+    """Only nodes of this zone (label topology.kubernetes.io/zone): `zone-0`, ... where pools have `zones`."""
 
     @property
     def target(self) -> str:
@@ -71,6 +66,60 @@ class NodeSilence(_Fault):
         """How many of so many nodes."""
         wanted = self.nodes if isinstance(self.nodes, int) else math.ceil(self.nodes * nodes - 1e-9)
         return min(wanted, nodes)
+
+    @model_validator(mode="after")
+    def _some_nodes(self) -> Self:
+        if self.zone is None and "nodes" not in self.model_fields_set:
+            raise ValueError("needs nodes (3, or 10%) or a zone")
+        return self
+
+
+class NodeSilence(_OfNodes):
+    """Nodes fall silent: their leases are renewed no more and their pods are left alone, until they come back. The
+    stage that it falls in does not end before."""
+
+    kind: Literal["node-silence"]
+    """The kind of fault."""
+    duration: Annotated[Seconds, Field(alias="for")]
+    """How long; then they come back."""
+    out_of_service: Annotated[Seconds | None, Field(alias="outOfService")] = None
+    """After so long each gets the taint node.kubernetes.io/out-of-service, by which an operator says that a node
+    is off: its pods are removed, and what they ran comes up elsewhere. Without it they go when the node is back."""
+
+    @model_validator(mode="after")
+    def _taint_comes_in_time(self) -> Self:
+        if self.out_of_service is not None and self.out_of_service >= self.duration:
+            raise ValueError("outOfService must come before the nodes are back (for)")
+        return self
+
+
+class NodeFlapping(_OfNodes):
+    """Nodes fall silent and come back, again and again."""
+
+    kind: Literal["node-flapping"]
+    """The kind of fault."""
+    silent: Seconds
+    """How long they are silent each time."""
+    back: Seconds
+    """How long they are back between."""
+    times: Annotated[int, Field(ge=2, le=1000)]
+    """How many times."""
+
+    @property
+    def duration(self) -> float:
+        return self.times * (self.silent + self.back) - self.back
+
+
+class SlowHeartbeats(_OfNodes):
+    """Nodes' heartbeats come rarely, as from an overloaded kubelet: a lease and a Ready condition every so often,
+    and their pods are left alone."""
+
+    kind: Literal["slow-heartbeats"]
+    """The kind of fault."""
+    every: Seconds
+    """The time from one heartbeat to the next; the first one is due after it."""
+    duration: Annotated[Seconds, Field(alias="for")]
+    """How long; then they come as before."""
 
 
 MemberOf = Annotated[int, Field(ge=1, le=100)] | Literal["leader", "all"] | None
@@ -205,9 +254,10 @@ class MoveLeader(_Fault):
         return 0.0
 
 
+NodeFault = NodeSilence | NodeFlapping | SlowHeartbeats
 ProcessFault = Kill | Pause | Restart
 LinkFault = Latency | Bandwidth | ConnectionLoss
-Fault = NodeSilence | ProcessFault | LinkFault | EtcdFull | MoveLeader
+Fault = NodeFault | ProcessFault | LinkFault | EtcdFull | MoveLeader
 FAULT_KINDS: tuple[str, ...] = tuple(get_args(kind.model_fields["kind"].annotation)[0] for kind in get_args(Fault))
 
 

@@ -36,6 +36,7 @@ Source: https://kubernetes.io/docs/setup/best-practices/cluster-large/"""
 MAX_NAMESPACES = 10_000
 """Source: kubernetes/community, sig-scalability/configs-and-limits/thresholds.md."""
 
+ZONE_LABEL = "topology.kubernetes.io/zone"
 _SHARE_TOLERANCE = 1e-6
 _LABEL_NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _LABEL_KEY = re.compile(rf"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?{_LABEL_NAME}", re.ASCII)
@@ -76,6 +77,11 @@ class NodePool(Part):
     """Taints of every node."""
     zones: Annotated[int, Field(ge=0, le=100)] = 0
     """Over how many zones the nodes are spread (label topology.kubernetes.io/zone); 0: none."""
+
+    def zone(self, number: int) -> str:
+        """The zone of its node of this number; empty: it has none."""
+        spread = f"zone-{number % self.zones}" if self.zones else ""
+        return self.labels.get(ZONE_LABEL, spread)
 
     @field_validator("capacity")
     @classmethod
@@ -121,9 +127,10 @@ class ObjectKind(Part):
     """A YAML or JSON file with such an object, relative to the scenario's folder."""
     patch: Mapping[str, Any] | None = None
     """What differs from that object, as a JSON merge patch (RFC 7396): lists are replaced as a whole."""
-    expect: Literal["up", "unschedulable"] = "up"
-    """What is to become of the objects. For `unschedulable` the run waits until the scheduler has found no node,
-    and does not count them as lost."""
+    expect: Literal["up", "unschedulable", "refused"] = "up"
+    """What is to become of the objects. For `unschedulable` the run waits until the scheduler has found no node.
+    `refused`: the API server is to refuse them (a quota, an admission policy), or, of Deployments, their pods.
+    Neither counts as lost."""
 
     @property
     def prefix(self) -> str:

@@ -109,6 +109,25 @@ _DEFINITIONS: Final = (
         f"{REQUESTS}, {RECEIPTS}",
         single=True,
     ),
+    Definition(
+        "creation.refused",
+        "refused",
+        "s",
+        Stage.CREATION,
+        "of objects that are to be refused: from a creation due to the receipt of a 4xx answer; of Deployments, "
+        "to the receipt of the condition ReplicaFailure",
+        f"{REQUESTS}, {RECEIPTS}",
+        parts="kind",
+    ),
+    Definition(
+        "creation.unexpected",
+        "not refused",
+        "count",
+        Stage.CREATION,
+        "objects that were to be refused and were not; of Deployments, those that came up",
+        f"{REQUESTS}, {RECEIPTS}",
+        single=True,
+    ),
     # --- scheduling
     Definition(
         "scheduling.latency",
@@ -462,6 +481,33 @@ _DEFINITIONS: Final = (
         Stage.MONITORING,
         "from the end of a node's silence to the receipt of its Ready condition as True",
         f"run.json, {RECEIPTS}",
+    ),
+    Definition(
+        "monitoring.node_losses",
+        "times that nodes were lost",
+        "count",
+        Stage.MONITORING,
+        "how often nodes that were made to fail (silent, flapping, with slow heartbeats) were called Unknown",
+        f"run.json, {RECEIPTS}",
+        single=True,
+    ),
+    Definition(
+        "monitoring.replacement_net",
+        "NoExecute taint to replacement, net",
+        "s",
+        Stage.MONITORING,
+        "from the receipt of a lost node's NoExecute taint, plus the pod's tolerationSeconds, to the receipt of "
+        "the pod that came in its place as Ready",
+        f"{RECEIPTS}, {MANIFESTS}",
+    ),
+    Definition(
+        "monitoring.out_of_service",
+        "out-of-service taint to removal",
+        "s",
+        Stage.MONITORING,
+        "from the receipt of a lost node's taint node.kubernetes.io/out-of-service to the receipt of the end of "
+        "each evicted pod on it; the pod garbage collector looks every 20 s",
+        RECEIPTS,
     ),
     # --- cleanup
     Definition(

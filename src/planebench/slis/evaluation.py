@@ -26,6 +26,7 @@ from planebench.results.document import (
     Status,
 )
 from planebench.results.folder import RunFolder, RunRecord
+from planebench.results.stuck import grouped
 from planebench.slis import cleanup, creation, management, monitoring, scheduling
 from planebench.slis.catalog import find
 from planebench.slis.certificate import Certificate
@@ -115,6 +116,7 @@ def evaluate_seen(seen: Observations, *, own_metrics: bool = True) -> Result:
         resilience=tuple(indicator.row() for indicator in after_faults),
         faults=scorecard(seen, resilience, doubts),
         errors=_errors(seen.requests),
+        stuck=grouped(folder.stuck()),
         harness=Harness(lateness=tuple(late), engine=health),
         cost=cost(seen, parts),
         trace=ways[0] if ways is not None else None,
@@ -245,7 +247,8 @@ def _counts(seen: Observations) -> Counts:
         deleted=deleted,
         failed=failed,
         leftovers=None if leftovers is None else len(leftovers),
-        unschedulable=seen.scenario.workload.count - seen.planned,
+        unschedulable=seen.planned_to("unschedulable"),
+        refused=seen.planned_to("refused"),
     )
 
 

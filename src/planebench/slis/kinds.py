@@ -36,10 +36,10 @@ def from_due(seen: Observations, sli: str, goal: Callable[[Created], Goal | None
 
 
 def _with_goal(seen: Observations, goal: Callable[[Created], Goal | None]) -> Sequence[tuple[Created, Goal]]:
-    """What is not to come up shows all the same, and that is all."""
+    """What is to find no node shows all the same, and that is all."""
     goals = ((made, goal(made)) for made in seen.created)
     return [
         (made, found)
         for made, found in goals
-        if found is not None and (made.expected or found == (made.workload.tracked, ADDED))
+        if found is not None and (made.expected or (not made.refused and found == (made.workload.tracked, ADDED)))
     ]

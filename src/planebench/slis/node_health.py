@@ -1,4 +1,4 @@
-"""Silent nodes: when the control plane notices, acts, and all is well again; net of what is configured."""
+"""Failing nodes: when the control plane notices, acts, and all is well again; net of what is configured."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from planebench.constraints import pod_of
 from planebench.model import FaultRecord, Stage
 from planebench.plan import LEASES, NODES, source_of
 from planebench.slis.catalog import CATALOG
-from planebench.slis.indicator import Indicator, durations
-from planebench.slis.observations import DELETING, Observations
+from planebench.slis.indicator import Indicator, durations, single
+from planebench.slis.observations import ADDED, DELETED, DELETING, Observations
 from planebench.stats import Values
 
-_SILENCE: Final = "node-silence"
+_STRUCK: Final = ("node-silence", "node-flapping", "slow-heartbeats")
 _UNREACHABLE: Final = "node.kubernetes.io/unreachable"
 _GRACE_PERIOD_S: Final = 50.0
 """node-monitor-grace-period. Source: kubernetes v1.37.2, pkg/controller/nodelifecycle/config/v1alpha1."""
@@ -26,8 +26,8 @@ _TOLERATION_S: Final = 300.0
 
 
 def indicators(seen: Observations) -> Iterator[Indicator]:
-    """``monitoring.node_*`` and ``monitoring.eviction_net``, where nodes have been made silent."""
-    silences = [fault for fault in seen.run.faults if fault.kind == _SILENCE]
+    """``monitoring.node_*`` and what became of the pods there, where nodes have been made to fail."""
+    silences = [fault for fault in seen.run.faults if fault.kind in _STRUCK]
     if silences:
         yield from _Silences(seen, silences).indicators()
 
@@ -38,6 +38,9 @@ class _Silences:
     def __init__(self, seen: Observations, faults: list[FaultRecord]) -> None:
         self._seen = seen
         rows = [(name, fault.start_ns, fault.end_ns) for fault in faults for name in fault.nodes]
+        self._silent = np.array(
+            [fault.kind == "node-silence" for fault in faults for _ in fault.nodes], dtype=bool
+        )
         self._nodes = [name for name, _, _ in rows]
         self._start_s = np.array([start for _, start, _ in rows]) / 1e9
         self._end_s = np.array([end if end >= 0 else np.nan for _, _, end in rows]) / 1e9
@@ -49,7 +52,8 @@ class _Silences:
         last_s = self._last_renewed(unknown_s)
         grace_s = self._grace_s()
         # A silence that was too short to be noticed is no failure to notice it.
-        noticed = ~np.isnan(unknown_s) | (self._to_s - last_s > grace_s * 2 + 10)
+        long_enough = self._silent & (self._to_s - last_s > grace_s * 2 + 10)
+        noticed = ~np.isnan(unknown_s) | long_enough
         last_s = np.where(noticed, last_s, np.nan)
         yield self._told("node_unknown", last_s, unknown_s, NODES, LEASES)
         yield self._told(
@@ -67,6 +71,13 @@ class _Silences:
         yield from self._evictions(noexecute_s)
         back_s = np.where(np.isnan(unknown_s), np.nan, self._end_s)
         yield self._told("node_recovered", back_s, self._after(back_s, "revision:True"), NODES)
+        yield single(
+            CATALOG["monitoring.node_losses"],
+            self._losses(),
+            measured_in=Stage.MONITORING,
+            of=len(self._nodes),
+            watches=(NODES,),
+        )
 
     def _told(
         self,
@@ -116,11 +127,25 @@ class _Silences:
             found.append(float(before[-1]) if len(before) else float(start_s))
         return np.array(found)
 
+    def _losses(self) -> int:
+        """How often a node was called Unknown while it was struck."""
+        times = self._seen.milestones.filter(
+            (pl.col("watch") == NODES) & (pl.col("milestone") == "revision:Unknown")
+        )
+        struck = zip(self._nodes, self._start_s, self._to_s, strict=True)
+        return sum(
+            times.filter(
+                (pl.col("name") == node) & pl.col("t_ns").is_between(int(start * 1e9), int(end * 1e9))
+            ).height
+            for node, start, end in struck
+        )
+
     # --- evictions ---
 
     def _evictions(self, noexecute_s: Values) -> Iterator[Indicator]:
         seen = self._seen
-        starts, ends = [], []
+        starts, ends, replaced, off, removed = [], [], [], [], []
+        off_s = self._during("out-of-service")
         for source in seen.scenario.workload.objects:
             made = next((kind for kind in seen.created if kind.kind == source.prefix), None)
             if made is None:
@@ -132,13 +157,20 @@ class _Silences:
             pods = seen.objects.filter((pl.col("watch") == watch) & pl.col("index").is_in(made.index.implode()))
             bound_s = seen.times_s(pods["object"], made.workload.bound.milestone)
             going_s = seen.times_s(pods["object"], DELETING)
-            for node, tainted_s, to_s in zip(self._nodes, noexecute_s, self._to_s, strict=True):
+            gone_s = seen.times_s(pods["object"], DELETED)
+            successors = _Successors(seen, pods, watch)
+            struck = zip(self._nodes, noexecute_s, self._to_s, off_s, strict=True)
+            for node, tainted_s, to_s, node_off_s in sorted(struck, key=lambda row: float(row[1])):
                 # Those that were due to be evicted before the node was back.
                 if np.isnan(tainted_s) or tainted_s + waits_s >= to_s:
                     continue
                 there = (pods["node"] == node).to_numpy() & (bound_s < tainted_s) & ~(going_s < tainted_s)
                 starts += [tainted_s + waits_s] * int(there.sum())
                 ends += going_s[there].tolist()
+                replaced += [successors.next_s(index, tainted_s) for index in pods["index"].filter(there)]
+                if not np.isnan(node_off_s):
+                    off += [node_off_s] * int(there.sum())
+                    removed += gone_s[there].tolist()
         if starts:
             yield self._told(
                 "eviction_net",
@@ -148,6 +180,16 @@ class _Silences:
                 notes=("tolerationSeconds subtracted",),
                 signed=True,  # two watches, two connections
             )
+            yield self._told(
+                "replacement_net",
+                np.array(starts),
+                np.array(replaced),
+                NODES,
+                notes=("tolerationSeconds subtracted",),
+                signed=True,
+            )
+        if off:
+            yield self._told("out_of_service", np.array(off), np.array(removed), NODES, signed=True)
 
     def _grace_s(self) -> float:
         options = self._seen.scenario.components.get("kube-controller-manager")
@@ -156,6 +198,26 @@ class _Silences:
             return units.parse_duration_s(text) if text else _GRACE_PERIOD_S
         except ValueError:  # Go knows more ways to write it: 1m30s
             return _GRACE_PERIOD_S
+
+
+class _Successors:
+    """Pods that come in place of evicted ones, each taken once."""
+
+    def __init__(self, seen: Observations, pods: pl.DataFrame, watch: str) -> None:
+        known = [rule.name for rule in seen.plane.watches[watch].milestones]
+        up_s = seen.times_s(pods["object"], "ready" if "ready" in known else known[-1])
+        added_s = seen.times_s(pods["object"], ADDED)
+        self._of: dict[int, list[tuple[float, float]]] = {}
+        for index, added, up in sorted(zip(pods["index"], added_s, up_s, strict=True), key=lambda row: row[1:]):
+            self._of.setdefault(index, []).append((float(added), float(up)))
+
+    def next_s(self, index: int, after_s: float) -> float:
+        """When the next pod of this number that showed after a time was ready; NaN: there is none."""
+        mine = self._of.get(index, [])
+        for place, (added_s, _) in enumerate(mine):
+            if added_s >= after_s:
+                return mine.pop(place)[1]
+        return float("nan")
 
 
 def _first_from(times_s: Any, after_s: float) -> float:

@@ -53,7 +53,9 @@ class Created:
     children: Mapping[str, int] = field(default_factory=dict)
     """Watch -> how many objects of it each of them gives rise to; a watch that is not here has one."""
     expected: bool = True
-    """They are to come up; False: the scheduler is to find no node for them."""
+    """They are to come up."""
+    refused: bool = False
+    """They, or what they are made of, are to be refused; False, and not expected either: to find no node."""
 
     def count(self, watch: str) -> int:
         """How many objects of a watch each of them gives rise to."""
@@ -112,6 +114,7 @@ class Observations:
                         due_s=seconds(mine["due_ns"]),
                         children=children_of(kind, self.scenario, self.plane),
                         expected=kind.expect == "up",
+                        refused=kind.expect == "refused",
                     )
                 )
         return tuple(found)
@@ -135,9 +138,13 @@ class Observations:
     @cached_property
     def planned(self) -> int:
         """How many objects the scenario wants to come up."""
+        return self.planned_to("up")
+
+    def planned_to(self, become: str) -> int:
+        """How many objects the scenario expects this of: up, unschedulable or refused."""
         workload = self.scenario.workload
         sizes = apportion(workload.count, [kind.share for kind in workload.objects])
-        return sum(size for kind, size in zip(workload.objects, sizes, strict=True) if kind.expect == "up")
+        return sum(size for kind, size in zip(workload.objects, sizes, strict=True) if kind.expect == become)
 
     def firsts(self, watch: str, kinds: Iterable[Created]) -> pl.DataFrame:
         """The objects of a watch that these kinds gave rise to at first, as many as each was to have: without

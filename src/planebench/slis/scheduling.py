@@ -80,7 +80,7 @@ def _refusals(seen: Observations) -> Iterator[Indicator]:
     parts, placed = [], 0
     for made in seen.created:
         told = made.workload.unschedulable
-        if made.expected or told is None:
+        if made.expected or made.refused or told is None:
             continue
         parts.append(
             durations(

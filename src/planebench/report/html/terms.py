@@ -40,6 +40,7 @@ TERMS: Final[dict[str, tuple[str, str]]] = {
     "deleted": ("deleted", "Objects that a watch saw go, all of each number."),
     "failed-objects": ("failed", "Objects with a terminal failure before their deletion."),
     "unschedulable": ("unschedulable", "Of the planned objects, those that were to find no node."),
+    "refused": ("to be refused", "Of the planned objects, those that were to be refused."),
     "role": (
         "role",
         "Whose cost it is. Subject: the control plane under test. Simulator: what plays the nodes. Harness: "

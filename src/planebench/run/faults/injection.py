@@ -18,8 +18,8 @@ from planebench.run.faults.etcd import Filled, Moved
 from planebench.run.faults.failover import Failover
 from planebench.run.faults.fault import Conditions, Fault, Surroundings
 from planebench.run.faults.links import Cut, Delayed, Throttled
+from planebench.run.faults.nodes import Flapping, Silenced, Slowed
 from planebench.run.faults.processes import Killed, Paused, Restarted
-from planebench.run.faults.silence import Silenced
 from planebench.run.record import Recorder
 from planebench.scenario import (
     Bandwidth,
@@ -28,10 +28,12 @@ from planebench.scenario import (
     Kill,
     Latency,
     MoveLeader,
+    NodeFlapping,
     NodeSilence,
     Pause,
     Restart,
     Scenario,
+    SlowHeartbeats,
     fault_names,
 )
 from planebench.scenario import Fault as Wanted
@@ -51,6 +53,8 @@ def unavailable(scenario: Scenario, conditions: Conditions) -> Iterator[str]:
 
 _KINDS: Final[Mapping[type[Wanted], type[Fault]]] = {
     NodeSilence: Silenced,
+    NodeFlapping: Flapping,
+    SlowHeartbeats: Slowed,
     Kill: Killed,
     Pause: Paused,
     Restart: Restarted,
@@ -66,7 +70,11 @@ def make(number: int, wanted: Wanted, around: Surroundings) -> Fault:
     """A fault of a scenario, ready to be brought about; ``number`` is its own."""
     match wanted:
         case NodeSilence():
-            return Silenced(number, around)
+            return Silenced(number, wanted, around)
+        case NodeFlapping():
+            return Flapping(number, wanted, around)
+        case SlowHeartbeats():
+            return Slowed(number, wanted, around)
         case Kill():
             return Killed(wanted, around)
         case Pause():
