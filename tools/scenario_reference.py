@@ -33,6 +33,7 @@ SECTIONS = {
     "NodeSilence": "faults[], kind node-silence",
     "NodeFlapping": "faults[], kind node-flapping",
     "SlowHeartbeats": "faults[], kind slow-heartbeats",
+    "Drain": "faults[], kind drain",
     "Kill": "faults[], kind kill",
     "Pause": "faults[], kind pause",
     "Restart": "faults[], kind restart",

@@ -309,6 +309,23 @@ class PhaseRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class EvictionRecord:
+    """A pod that was asked to leave its node: offsets on the trial's clock, -1 for what was not."""
+
+    node: str
+    namespace: str
+    name: str
+    asked_ns: int
+    """When its eviction was asked for, for the first time."""
+    granted_ns: int = -1
+    """When that was granted."""
+    refusals: int = 0
+    """How often it was refused before: a budget, or a webhook that sees to it otherwise."""
+    reason: str = ""
+    """What the last refusal said."""
+
+
+@dataclass(frozen=True, slots=True)
 class FaultRecord:
     """A fault that was brought about on purpose, as it was: offsets on the trial's clock, -1 for what was not."""
 
@@ -337,6 +354,8 @@ class FaultRecord:
     """The member that led in place of the one that it had struck; empty: none had to."""
     leader_ns: int = -1
     """When that one was first seen to lead."""
+    evictions: tuple[EvictionRecord, ...] = ()
+    """Of nodes that were drained: their pods."""
 
     @property
     def label(self) -> str:

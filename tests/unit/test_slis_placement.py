@@ -265,3 +265,106 @@ def _add_fault(path: Path, nodes: list[str], start_s: float, end_s: float) -> No
     record = json.loads((path / "run.json").read_text())
     fault = {"kind": "node-silence", "nodes": nodes, "start_ns": ns(start_s), "end_ns": ns(end_s)}
     (path / "run.json").write_text(json.dumps({**record, "faults": [fault]}))
+
+
+def test_every_fault_of_nodes_has_its_own_figures(tmp_path: Path) -> None:
+    tolerations = "[{key: node.kubernetes.io/unreachable, operator: Exists, tolerationSeconds: 3}]"
+    kinds = f"[{{template: pod, patch: {{spec: {{tolerations: {tolerations}}}}}}}]"
+    run = pod_run("[{count: 2}]", kinds, [("pod", "node-000000"), ("pod", "node-000001")])
+    run.scenario_text += "components: {kube-controller-manager: {flags: {node-monitor-grace-period: 10s}}}\n"
+    run.phase("monitoring", Stage.MONITORING, 100, 200)
+    run.reach(0, deleting=117.0, deleted=131.0)
+    replacement = run.object("pods", 0, "pod-000000-b", node="node-000001")
+    run.reach(replacement, added=117.1, scheduled=117.2, running=118.0, ready=118.0)
+    first = run.object("nodes", -1, "node-000000")
+    for milestone, t_s in (
+        ("revision:Unknown", 112.5),
+        ("noexecute", 113.5),
+        ("out-of-service", 120.0),
+        ("revision:True", 141.2),
+    ):
+        run.reach_named(first, milestone, t_s)
+    second = run.object("nodes", -1, "node-000001")
+    for milestone, t_s in (
+        ("revision:Unknown", 162.0),
+        ("revision:True", 165.0),
+        ("revision:Unknown", 178.0),
+        ("revision:True", 179.0),
+    ):
+        run.reach_named(second, milestone, t_s)
+    path = run.write(tmp_path / "run")
+    record = json.loads((path / "run.json").read_text())
+    faults = [
+        {"kind": "node-silence", "name": "off", "nodes": ["node-000000"], "start_ns": ns(101), "end_ns": ns(141)},
+        {"kind": "node-flapping", "name": "on", "nodes": ["node-000001"], "start_ns": ns(150), "end_ns": ns(180)},
+    ]
+    (path / "run.json").write_text(json.dumps({**record, "faults": faults}))
+    rows = evaluate(path).rows()
+    assert rows["monitoring.node_unknown"].n == 2
+    assert rows["monitoring.node_unknown.off"].p50 == pytest.approx(11.5), "no lease was seen: from its start"
+    assert rows["monitoring.node_unknown_net.on"].p50 == pytest.approx(2.0)
+    assert rows["monitoring.node_losses"].value == 3
+    assert rows["monitoring.node_losses"].notes == ("by fault: off 1, on 2",)
+    assert rows["monitoring.eviction_net"].p50 == pytest.approx(0.5)
+    assert rows["monitoring.replacement_net"].p50 == pytest.approx(1.5)
+    assert rows["monitoring.out_of_service"].p50 == pytest.approx(11.0)
+    assert rows["monitoring.node_recovered"].n == 1, "the other one was back before the fault was over"
+
+
+def test_drained_nodes(tmp_path: Path) -> None:
+    run = pod_run("[{count: 2}]", "[{template: pod}]", [("pod", "node-000000")] * 3)
+    run.phase("faults", Stage.MANAGEMENT, 100, 130)
+    run.reach(0, deleting=101.5, deleted=102.0)
+    run.reach(1, deleting=106.5, deleted=107.0)
+    run.reach(run.object("pods", 0, "pod-b", node="node-000001"), added=101.6, scheduled=101.7, ready=103.0)
+    path = run.write(tmp_path / "run")
+    record = json.loads((path / "run.json").read_text())
+
+    def eviction(index: int, granted_s: float, refusals: int) -> dict[str, object]:
+        return {
+            "node": "node-000000",
+            "namespace": "n",
+            "name": f"pod-{index:06d}",
+            "asked_ns": ns(101),
+            "granted_ns": ns(granted_s) if granted_s > 0 else -1,
+            "refusals": refusals,
+            "reason": f"budget of pod-{index:06d}" if refusals else "",
+        }
+
+    drain = {
+        "kind": "drain",
+        "name": "drain",
+        "stage": "management",
+        "nodes": ["node-000000"],
+        "start_ns": ns(100),
+        "end_ns": ns(130),
+        "evictions": [eviction(0, 101.25, 0), eviction(1, 106.25, 1), eviction(2, -1, 6)],
+    }
+    (path / "run.json").write_text(json.dumps({**record, "faults": [drain]}))
+    result = evaluate(path)
+    rows = result.rows()
+    assert (rows["management.eviction"].n, rows["management.eviction"].missing) == (3, 1)
+    assert rows["management.eviction"].p50 == pytest.approx(5.25)
+    assert (rows["management.evicted"].missing, rows["management.evicted"].p50) == (1, pytest.approx(6.0))
+    assert (rows["management.replaced"].missing, rows["management.replaced"].n) == (2, 3)
+    assert (rows["management.drained"].n, rows["management.drained"].missing) == (1, 1), "one pod has stayed"
+    assert rows["management.eviction_refusals"].value == 7
+    assert rows["management.eviction_refusals"].notes == ("budget of <name>",)
+    assert [(one.state, one.count, one.reason) for one in result.stuck] == [("not evicted", 1, "budget of <name>")]
+    assert result.faults == (), "nodes have figures of their own"
+
+
+def test_refused_objects(tmp_path: Path) -> None:
+    kinds = "[{template: pod, share: 50%}, {template: pod, name: no, share: 50%, expect: refused}]"
+    run = pod_run("[{count: 1}]", kinds, [("pod", "node-000000")])
+    run.scenario_text = run.scenario_text.replace("count: 1, order", "count: 4, order")
+    run.request("creation", Stage.CREATION, "create", "pods", 1, "pod-000001", 1.0)
+    run.request("creation", Stage.CREATION, "create", "pods", 2, "no-000002", 2.0, status=403, error="quota")
+    run.request("creation", Stage.CREATION, "create", "pods", 3, "no-000003", 3.0)
+    result = result_of(run, tmp_path)
+    rows = result.rows()
+    assert (rows["creation.refused"].n, rows["creation.refused"].missing) == (2, 1)
+    assert rows["creation.unexpected"].value == 1
+    assert (rows["creation.response"].n, rows["creation.response"].errors) == (3, 0)
+    assert (result.counts.refused, result.counts.unschedulable) == (2, 0)
+    assert rows["creation.reached"].value == 0.5

@@ -26,7 +26,7 @@ from planebench.plan.canary import CANARY
 from planebench.plan.objects import RUN_LABEL, Kind, companions_of, kinds_of, manifest_of
 from planebench.plan.operations import Naming, Operations
 from planebench.planes import Plane
-from planebench.planes.plane import DELETE_OPTIONS
+from planebench.planes.plane import CHURN, DELETE_OPTIONS
 from planebench.scenario import NodeFault, Scenario
 
 NODES: Final = "nodes"
@@ -112,7 +112,7 @@ class Planner:
         for name, load in self._scenario.lifecycle.management.items():
             samples = []
             for number, kind in enumerate(self.kinds):
-                change = kind.workload.changes.get(name)
+                change = kind.workload.offered.get(name)
                 if change is None:
                     continue
                 if change.needs:
@@ -195,10 +195,7 @@ class Planner:
         """Creates every object, in the order of their numbers; its companions are due at the same time. Reads and
         writes of canaries go on beside, where they are wanted.
         """
-        templates = [
-            dataclasses.replace(self._plane.create(kind.template), body=json_body(self._manifest(kind)))
-            for kind in self.kinds
-        ]
+        templates = [self._creation_of(kind) for kind in self.kinds]
         arrival = self._scenario.lifecycle.creation.arrival
         due_ns = arrivals(arrival, self._scenario.workload.count, stream(self._seed, "creation"))
         companions = [
@@ -221,6 +218,9 @@ class Planner:
         phases = []
         for name, load in self._scenario.lifecycle.management.items():
             samples = self.selected[name]
+            if name == CHURN:
+                phases.append(self._churn(load.rate, samples))
+                continue
             templates = [self._plane.change(kind.template, name, revision=name) for kind, _ in samples]
             template, index = _columns([sample for _, sample in samples])
             order = permutation(stream(self._seed, f"order {name}"), len(index))
@@ -232,6 +232,60 @@ class Planner:
             )
             phases.append(self._phase(name, Stage.MANAGEMENT, templates, operations))
         return tuple(phases)
+
+    def _churn(self, rate: float, samples: Sequence[tuple[Kind, NDArray[np.int32]]]) -> LoadPhase:
+        """Deletes objects, and creates others of the same kinds and numbers under other names at the same time: as
+        many are held."""
+        templates: list[RequestTemplate] = []
+        namings: list[Naming] = []
+        columns: list[tuple[DueTimes, NDArray[np.int32], NDArray[np.int32]]] = []
+        _, index = _columns([sample for _, sample in samples])
+        order = permutation(stream(self._seed, f"order {CHURN}"), len(index))
+        due_ns = np.empty(self._scenario.workload.count, np.int64)
+        due_ns[index[order]] = constant(rate, len(index))
+        options = json_body(DELETE_OPTIONS)
+        for kind, sample in samples:
+            requests = [
+                (self._plane.delete(kind.template), kind.naming),
+                (self._creation_of(kind), _churned(kind.naming)),
+            ]
+            for resource, manifest in companions_of(kind, self._plane, self._run_id):
+                path = resource.path("__NAMESPACE__", "__NAME__")
+                requests.append((RequestTemplate("delete", resource.id, "DELETE", path, options), kind.naming))
+                path = resource.path("__NAMESPACE__")
+                created = RequestTemplate("create", resource.id, "POST", path, json_body(manifest))
+                requests.append((created, _churned(kind.naming)))
+            for template, naming in requests:
+                number = np.full(len(sample), len(templates), np.int32)
+                columns.append((due_ns[sample], number, sample.astype(np.int32)))
+                templates.append(template)
+                namings.append(naming)
+        due, template_of, indices = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+        return self._phase(
+            CHURN, Stage.MANAGEMENT, templates, Operations.ordered(due, template_of, indices, namings)
+        )
+
+    def _renamed(self, phase: LoadPhase) -> LoadPhase:
+        """The phase with the names that objects have after a churn."""
+        operations = phase.operations
+        samples = self.selected.get(CHURN, ())
+        if not samples or not isinstance(operations, Operations):
+            return phase
+        templates, namings = [*phase.templates], [*operations.namings]
+        numbers = operations.templates.copy()
+        for kind, sample in samples:
+            changed = np.isin(operations.indices, sample)
+            for number, naming in enumerate(operations.namings):
+                if naming == kind.naming:
+                    numbers[changed & (operations.templates == number)] = len(templates)
+                    templates.append(phase.templates[number])
+                    namings.append(_churned(naming))
+        return self._phase(
+            phase.name,
+            phase.stage,
+            templates,
+            Operations(operations.due_ns, numbers, operations.indices, tuple(namings)),
+        )
 
     def monitoring(self) -> LoadPhase:
         """LISTs of each watched resource in each form, single reads, and canary writes, all over the same time.
@@ -280,7 +334,7 @@ class Planner:
             else (np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.int32))
         )
         operations = Operations.ordered(due_ns, template, index, namings)
-        return self._phase("monitoring", Stage.MONITORING, templates, operations)
+        return self._renamed(self._phase("monitoring", Stage.MONITORING, templates, operations))
 
     def storms(self) -> tuple[LoadPhase, ...]:
         """LISTs of the first kind's objects, all due at once: whole ones, then streams if they are wanted."""
@@ -314,7 +368,7 @@ class Planner:
             for number, kind in enumerate(self.kinds)
             for resource, _ in companions_of(kind, self._plane, self._run_id)
         ]
-        return self._of_all("cleanup", Stage.CLEANUP, templates, due_ns, companions)
+        return self._renamed(self._of_all("cleanup", Stage.CLEANUP, templates, due_ns, companions))
 
     def setup(self) -> tuple[Manifest, ...]:
         """What the plane puts into every namespace of the workload, then the scenario's further objects, with the
@@ -353,6 +407,9 @@ class Planner:
         return tuple(sorted(names[place] for place in order[: struck.count(len(names))]))
 
     # --- parts ---
+
+    def _creation_of(self, kind: Kind) -> RequestTemplate:
+        return dataclasses.replace(self._plane.create(kind.template), body=json_body(self._manifest(kind)))
 
     def _manifest(self, kind: Kind) -> Manifest:
         manifest = manifest_of(kind, self._plane, self._run_id)
@@ -433,6 +490,11 @@ class Planner:
             operations=operations,
             request_timeout_s=self._scenario.timeouts.request,
         )
+
+
+def _churned(naming: Naming) -> Naming:
+    """How the objects are named that come in place of others."""
+    return dataclasses.replace(naming, name=f"{naming.name}-again")
 
 
 def _part(share: float, count: int) -> int:

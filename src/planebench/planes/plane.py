@@ -45,6 +45,9 @@ DELETE_OPTIONS: Mapping[str, Any] = {
 }
 """As kubectl deletes: children go, too; the API server's own default for Jobs is to keep them."""
 
+CHURN = "churn"
+"""The change by which an object is deleted and another one like it created at the same time."""
+
 REVISION = "__REVISION__"
 """Stands for the new value in the body of a change."""
 
@@ -308,6 +311,20 @@ class Workload(_Part):
     deletion_delay_s: float = Field(0.0, ge=0)
     """How long a controller waits by design before it acts on a deletion."""
     changes: Mapping[str, Change] = Field(default_factory=dict)
+
+    @property
+    def offered(self) -> Mapping[str, Change]:
+        """Its changes, and the one that every workload offers: churn."""
+        return {
+            CHURN: Change(
+                verb="create",
+                method="POST",
+                converged=Convergence(
+                    watch=self.up.watch, seen=Seen.SUCCESSOR, milestone=self.up.milestone, objects="all"
+                ),
+            ),
+            **self.changes,
+        }
 
     def watched(self, changes: Iterable[str]) -> tuple[str, ...]:
         """Its watches, and those that only these changes need, in a fixed order."""

@@ -159,10 +159,12 @@ class Lifecycle:
             await self.create()
         await self._boundary("created")
         await self._ask_why(Stage.CREATION)
-        async with self._faults.during("management"):
-            await self.manage()
+        disturbed = self._faults.any("management") and not self._scenario.lifecycle.management
+        with self._record.phase("faults", Stage.MANAGEMENT) if disturbed else contextlib.nullcontext():
+            async with self._faults.during("management"):
+                await self.manage()
         await self._boundary("managed")
-        if self._scenario.lifecycle.management:
+        if self._scenario.lifecycle.management or self._faults.any("management"):
             await self._ask_why(Stage.MANAGEMENT)
         await self.monitor()
         await self._boundary("monitored")
@@ -279,7 +281,7 @@ class Lifecycle:
     ) -> dict[Goal, int]:
         wanted: Counter[Goal] = Counter()
         for kind, indices in selected:
-            converged = kind.workload.changes[name].converged
+            converged = kind.workload.offered[name].converged
             wanted[_shown(name, converged)] += len(indices) * kind.successors(converged)
         return {goal: count + _reached(before, goal) for goal, count in wanted.items()}
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, Final
 
 from planebench.kube.client import Client
@@ -39,13 +40,19 @@ async def read(client: Client, watches: Iterable[WatchSpec], namespaces: Sequenc
                             "namespace": one.namespace,
                             "name": one.name,
                             "state": one.state,
-                            "reason": collapse(one.reason, one.name, one.namespace),
+                            "reason": told_alike(one.reason, one.name, one.namespace),
                         }
                     )
     return found
 
 
-async def _pages(client: Client, path: str, **query: str) -> Any:
+def told_alike(reason: str, name: str, namespace: str) -> str:
+    """A reason without what differs from object to object: its name, and those that children have after it."""
+    children = re.sub(rf"(?<![\w.-]){re.escape(name)}(-[a-z0-9]+)+", "<name>-<suffix>", reason)
+    return collapse(children, name, namespace)
+
+
+async def _pages(client: Client, path: str, **query: str) -> AsyncIterator[Manifest]:
     token = ""
     while True:
         more = {"continue": token} if token else {}

@@ -4,6 +4,7 @@ from planebench.scenario.check import check, warnings
 from planebench.scenario.faults import (
     Bandwidth,
     ConnectionLoss,
+    Drain,
     EtcdFull,
     Fault,
     Kill,
@@ -51,6 +52,7 @@ __all__ = [
     "ClientLimits",
     "ConnectionLoss",
     "Constant",
+    "Drain",
     "EtcdFull",
     "Fault",
     "Kill",

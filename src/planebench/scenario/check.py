@@ -87,7 +87,7 @@ def warnings(scenario: Scenario, plane: Plane) -> list[str]:
         offering = (
             size
             for kind, size in zip(scenario.workload.objects, sizes, strict=True)
-            if name in plane.workloads[kind.template].changes
+            if name in plane.workloads[kind.template].offered
         )
         if all(load.share * size < 0.5 for size in offering):
             found.append(f"lifecycle.management.{name}: {units.format_share(load.share)} is not a single object")
@@ -130,7 +130,7 @@ def _check_changes(scenario: Scenario, plane: Plane) -> Iterator[Problem]:
     templates = [
         plane.workloads[kind.template] for kind in scenario.workload.objects if kind.template in plane.workloads
     ]
-    offered = {name: change for template in templates for name, change in template.changes.items()}
+    offered = {name: change for template in templates for name, change in template.offered.items()}
     before: dict[str, float] = {}
     first_shares = 0.0
     for name, load in scenario.lifecycle.management.items():

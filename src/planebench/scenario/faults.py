@@ -84,7 +84,7 @@ class NodeSilence(_OfNodes):
     """How long; then they come back."""
     out_of_service: Annotated[Seconds | None, Field(alias="outOfService")] = None
     """After so long each gets the taint node.kubernetes.io/out-of-service, by which an operator says that a node
-    is off: its pods are removed, and what they ran comes up elsewhere. Without it they go when the node is back."""
+    is off: its pods are removed, what they ran comes up elsewhere. Without it they go when the node is back."""
 
     @model_validator(mode="after")
     def _taint_comes_in_time(self) -> Self:
@@ -254,7 +254,22 @@ class MoveLeader(_Fault):
         return 0.0
 
 
-NodeFault = NodeSilence | NodeFlapping | SlowHeartbeats
+class Drain(_OfNodes):
+    """Nodes are drained for maintenance, all at once, as `kubectl drain` does: cordoned, and their pods evicted by
+    the Eviction API, but those of DaemonSets; what is refused is asked for again every 5 s. Then they are
+    uncordoned."""
+
+    kind: Literal["drain"]
+    """The kind of fault."""
+    stage: FaultStage = "management"
+    """The stage that it falls in."""
+    patience: Seconds = 120.0
+    """How long evictions are asked for; what is still there is told with the reason."""
+    duration: Annotated[SecondsOrNone, Field(alias="for")] = 0.0
+    """How long the nodes stay cordoned when they are empty."""
+
+
+NodeFault = NodeSilence | NodeFlapping | SlowHeartbeats | Drain
 ProcessFault = Kill | Pause | Restart
 LinkFault = Latency | Bandwidth | ConnectionLoss
 Fault = NodeFault | ProcessFault | LinkFault | EtcdFull | MoveLeader

@@ -347,6 +347,59 @@ _DEFINITIONS: Final = (
         only_parts=True,
     ),
     Definition(
+        "management.drained",
+        "node drained",
+        "s",
+        Stage.MANAGEMENT,
+        "from the first request of a drain to the receipt of the end of the last pod that was to leave the node; "
+        "one that stayed fails it",
+        f"run.json, {RECEIPTS}",
+    ),
+    Definition(
+        "management.eviction",
+        "eviction granted",
+        "s",
+        Stage.MANAGEMENT,
+        "from the first request for a pod's eviction to the receipt of the answer that grants it; what is refused "
+        "is asked for again every 5 s",
+        "run.json",
+    ),
+    Definition(
+        "management.evicted",
+        "evicted pod gone",
+        "s",
+        Stage.MANAGEMENT,
+        "from the first request for a pod's eviction to the receipt of its end",
+        f"run.json, {RECEIPTS}",
+    ),
+    Definition(
+        "management.replaced",
+        "evicted pod replaced",
+        "s",
+        Stage.MANAGEMENT,
+        "from the first request for a pod's eviction to the receipt of the pod that came in its place as Ready; "
+        "of a virtual machine, the target of its migration",
+        f"run.json, {RECEIPTS}",
+    ),
+    Definition(
+        "management.eviction_refusals",
+        "evictions refused",
+        "count",
+        Stage.MANAGEMENT,
+        "how often an eviction was refused: by a disruption budget, or by KubeVirt, which migrates instead",
+        "run.json",
+        single=True,
+    ),
+    Definition(
+        "management.churned",
+        "churn: deleted object gone",
+        "s",
+        Stage.MANAGEMENT,
+        "of objects that others replace (churn): from a deletion due to the receipt of the object's end",
+        f"{REQUESTS}, {RECEIPTS}",
+        parts="kind",
+    ),
+    Definition(
         "management.children",
         "all children made",
         "s",
@@ -436,6 +489,7 @@ _DEFINITIONS: Final = (
         "from the last renewal of a silent node's lease that a watch has shown to the receipt of its Ready "
         "condition as Unknown",
         f"run.json, {RECEIPTS}, events.parquet",
+        parts="fault",
     ),
     Definition(
         "monitoring.node_unknown_net",
@@ -445,6 +499,7 @@ _DEFINITIONS: Final = (
         "monitoring.node_unknown less the configured node-monitor-grace-period (50 s by default); up to one "
         "node-monitor-period (5 s) of it is the wait for the next look",
         f"run.json, {RECEIPTS}, events.parquet",
+        parts="fault",
     ),
     Definition(
         "monitoring.node_noschedule",
@@ -454,6 +509,7 @@ _DEFINITIONS: Final = (
         "from the receipt of a silent node's Unknown condition to that of its taint "
         "node.kubernetes.io/unreachable:NoSchedule",
         RECEIPTS,
+        parts="fault",
     ),
     Definition(
         "monitoring.node_noexecute",
@@ -464,6 +520,7 @@ _DEFINITIONS: Final = (
         "node.kubernetes.io/unreachable:NoExecute; node-eviction-rate (0.1 nodes per second and zone by default) "
         "lets nodes wait for one another",
         RECEIPTS,
+        parts="fault",
     ),
     Definition(
         "monitoring.eviction_net",
@@ -473,6 +530,7 @@ _DEFINITIONS: Final = (
         "from the receipt of a silent node's NoExecute taint to the receipt of the deletionTimestamp of each pod "
         "on it, less the pod's tolerationSeconds (300 by default)",
         f"{RECEIPTS}, {MANIFESTS}",
+        parts="fault",
     ),
     Definition(
         "monitoring.node_recovered",
@@ -481,6 +539,7 @@ _DEFINITIONS: Final = (
         Stage.MONITORING,
         "from the end of a node's silence to the receipt of its Ready condition as True",
         f"run.json, {RECEIPTS}",
+        parts="fault",
     ),
     Definition(
         "monitoring.node_losses",
@@ -499,6 +558,7 @@ _DEFINITIONS: Final = (
         "from the receipt of a lost node's NoExecute taint, plus the pod's tolerationSeconds, to the receipt of "
         "the pod that came in its place as Ready",
         f"{RECEIPTS}, {MANIFESTS}",
+        parts="fault",
     ),
     Definition(
         "monitoring.out_of_service",
@@ -508,6 +568,7 @@ _DEFINITIONS: Final = (
         "from the receipt of a lost node's taint node.kubernetes.io/out-of-service to the receipt of the end of "
         "each evicted pod on it; the pod garbage collector looks every 20 s",
         RECEIPTS,
+        parts="fault",
     ),
     # --- cleanup
     Definition(

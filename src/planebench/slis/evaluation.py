@@ -27,7 +27,7 @@ from planebench.results.document import (
 )
 from planebench.results.folder import RunFolder, RunRecord
 from planebench.results.stuck import grouped
-from planebench.slis import cleanup, creation, management, monitoring, scheduling
+from planebench.slis import cleanup, creation, drain, management, monitoring, scheduling
 from planebench.slis.catalog import find
 from planebench.slis.certificate import Certificate
 from planebench.slis.components import components
@@ -116,7 +116,7 @@ def evaluate_seen(seen: Observations, *, own_metrics: bool = True) -> Result:
         resilience=tuple(indicator.row() for indicator in after_faults),
         faults=scorecard(seen, resilience, doubts),
         errors=_errors(seen.requests),
-        stuck=grouped(folder.stuck()),
+        stuck=(*drain.stuck(seen), *grouped(folder.stuck())),
         harness=Harness(lateness=tuple(late), engine=health),
         cost=cost(seen, parts),
         trace=ways[0] if ways is not None else None,

@@ -8,6 +8,8 @@ import polars as pl
 
 from planebench.model import Stage
 from planebench.planes import Convergence, Milestone, Plane, Seen
+from planebench.planes.plane import CHURN
+from planebench.slis import drain
 from planebench.slis.catalog import CATALOG
 from planebench.slis.indicator import Indicator, durations, pooled, responses
 from planebench.slis.kinds import Goal, from_due
@@ -23,7 +25,9 @@ def indicators(seen: Observations) -> Iterator[Indicator]:
     for watch in sorted({watch for made in seen.created for watch in made.workload.watched(changes)}):
         yield from _transitions(seen, watch)
     yield from _changes(seen)
+    yield from _churned(seen)
     yield from _controllers(seen)
+    yield from drain.indicators(seen)
 
 
 def _goal(seen: Observations, made: Created, milestone: str) -> Goal | None:
@@ -100,8 +104,10 @@ def _change(seen: Observations, name: str, requests: pl.DataFrame) -> Iterator[I
     """The change's effect, for each kind of object that it changes."""
     ends = [phase.end_ns for phase in seen.run.phases if phase.name == name and phase.stage is Stage.MANAGEMENT]
     for made in seen.created:
-        change = made.workload.changes.get(name)
+        change = made.workload.offered.get(name)
         mine = requests.filter(pl.col("index").is_in(made.index.implode()))
+        if name == CHURN:
+            mine = mine.filter(_of(made, "create"))
         if change is None or not mine.height:
             continue
         yield durations(
@@ -114,6 +120,34 @@ def _change(seen: Observations, name: str, requests: pl.DataFrame) -> Iterator[I
             title=f"{made.kind}: {name} in effect",
             watches=(change.converged.watch,),
         )
+
+
+def _of(made: Created, verb: str) -> pl.Expr:
+    """Requests of the objects themselves, not of their companions."""
+    return (pl.col("verb") == verb) & (pl.col("resource") == made.workload.resource.resource().id)
+
+
+def _churned(seen: Observations) -> Iterator[Indicator]:
+    """How long what was deleted stayed."""
+    requests = seen.of_stage(Stage.MANAGEMENT).filter(pl.col("phase") == CHURN)
+    parts = []
+    for made in seen.created:
+        mine = requests.filter(pl.col("index").is_in(made.index.implode())).filter(_of(made, "delete"))
+        if mine.height:
+            due_s = seconds(mine["due_ns"])
+            parts.append(
+                durations(
+                    CATALOG["management.churned"],
+                    due_s,
+                    seen.reached_after_s(mine["index"], due_s, made.workload.tracked, DELETED),
+                    until_s=seen.end_s(Stage.MANAGEMENT),
+                    measured_in=Stage.MANAGEMENT,
+                    part=(made.kind,),
+                    title=f"{made.kind}: {CATALOG['management.churned'].title}",
+                    watches=(made.workload.tracked,),
+                )
+            )
+    yield from pooled(CATALOG["management.churned"], parts)
 
 
 def _effect_s(

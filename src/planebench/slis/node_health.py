@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -13,8 +15,9 @@ from planebench.constraints import pod_of
 from planebench.model import FaultRecord, Stage
 from planebench.plan import LEASES, NODES, source_of
 from planebench.slis.catalog import CATALOG
-from planebench.slis.indicator import Indicator, durations, single
-from planebench.slis.observations import ADDED, DELETED, DELETING, Observations
+from planebench.slis.indicator import Indicator, durations, pooled, single
+from planebench.slis.observations import DELETED, DELETING, Observations
+from planebench.slis.successors import Successors
 from planebench.stats import Values
 
 _STRUCK: Final = ("node-silence", "node-flapping", "slow-heartbeats")
@@ -33,17 +36,16 @@ def indicators(seen: Observations) -> Iterator[Indicator]:
 
 
 class _Silences:
-    """One row for each node and silence."""
+    """One row for each node and fault."""
 
     def __init__(self, seen: Observations, faults: list[FaultRecord]) -> None:
         self._seen = seen
-        rows = [(name, fault.start_ns, fault.end_ns) for fault in faults for name in fault.nodes]
-        self._silent = np.array(
-            [fault.kind == "node-silence" for fault in faults for _ in fault.nodes], dtype=bool
-        )
-        self._nodes = [name for name, _, _ in rows]
-        self._start_s = np.array([start for _, start, _ in rows]) / 1e9
-        self._end_s = np.array([end if end >= 0 else np.nan for _, _, end in rows]) / 1e9
+        rows = [(name, fault) for fault in faults for name in fault.nodes]
+        self._nodes = [name for name, _ in rows]
+        self._faults = [fault.name or fault.kind for _, fault in rows]
+        self._silent = np.array([fault.kind == "node-silence" for _, fault in rows], dtype=bool)
+        self._start_s = np.array([fault.start_ns for _, fault in rows]) / 1e9
+        self._end_s = np.array([fault.end_ns if fault.end_ns >= 0 else np.nan for _, fault in rows]) / 1e9
         self._until_s = seen.end_s(Stage.CREATION, Stage.MANAGEMENT, Stage.MONITORING)
         self._to_s = np.where(np.isnan(self._end_s), self._until_s, self._end_s)
 
@@ -51,13 +53,14 @@ class _Silences:
         unknown_s = self._during("revision:Unknown")
         last_s = self._last_renewed(unknown_s)
         grace_s = self._grace_s()
-        # A silence that was too short to be noticed is no failure to notice it.
+        # What was too short to be noticed is no failure to notice it.
         long_enough = self._silent & (self._to_s - last_s > grace_s * 2 + 10)
         noticed = ~np.isnan(unknown_s) | long_enough
         last_s = np.where(noticed, last_s, np.nan)
-        yield self._told("node_unknown", last_s, unknown_s, NODES, LEASES)
-        yield self._told(
+        yield from self._told("node_unknown", self._faults, last_s, unknown_s, NODES, LEASES)
+        yield from self._told(
             "node_unknown_net",
+            self._faults,
             last_s + grace_s,
             unknown_s,
             NODES,
@@ -65,39 +68,51 @@ class _Silences:
             notes=(f"{grace_s:g} s (node-monitor-grace-period) subtracted",),
             signed=True,  # the controller may have seen the last renewal before us
         )
-        yield self._told("node_noschedule", unknown_s, self._during("noschedule"), NODES, signed=True)
         noexecute_s = self._during("noexecute")
-        yield self._told("node_noexecute", unknown_s, noexecute_s, NODES, signed=True)
+        for name, tainted_s in (
+            ("node_noschedule", self._during("noschedule")),
+            ("node_noexecute", noexecute_s),
+        ):
+            yield from self._told(name, self._faults, unknown_s, tainted_s, NODES, signed=True)
         yield from self._evictions(noexecute_s)
-        back_s = np.where(np.isnan(unknown_s), np.nan, self._end_s)
-        yield self._told("node_recovered", back_s, self._after(back_s, "revision:True"), NODES)
-        yield single(
-            CATALOG["monitoring.node_losses"],
-            self._losses(),
-            measured_in=Stage.MONITORING,
-            of=len(self._nodes),
-            watches=(NODES,),
-        )
+        # Some are lost and back before the fault is over.
+        lost = self._last_word(self._to_s) == "revision:Unknown"
+        back_s = np.where(lost, self._end_s, np.nan)
+        yield from self._told("node_recovered", self._faults, back_s, self._after(back_s, "revision:True"), NODES)
+        yield from self._losses()
 
     def _told(
         self,
         name: str,
+        faults: Sequence[str],
         start_s: Values,
         end_s: Values,
         *watches: str,
         notes: tuple[str, ...] = (),
         signed: bool = False,
-    ) -> Indicator:
-        return durations(
-            CATALOG[f"monitoring.{name}"],
-            start_s,
-            end_s,
-            until_s=self._until_s,
-            measured_in=Stage.MONITORING,
-            from_due=False,
-            watches=watches,
-            notes=notes,
-            signed=signed,
+    ) -> Iterator[Indicator]:
+        """Over all faults, then by fault where there are several; ``faults`` has each value's."""
+        definition = CATALOG[f"monitoring.{name}"]
+        of = np.array(faults, dtype=object)
+        yield from pooled(
+            definition,
+            [
+                durations(
+                    definition,
+                    start_s[of == fault],
+                    end_s[of == fault],
+                    until_s=self._until_s,
+                    measured_in=Stage.MONITORING,
+                    part=(fault,),
+                    title=f"{fault}: {definition.title}",
+                    from_due=False,
+                    watches=watches,
+                    notes=notes,
+                    signed=signed,
+                )
+                for fault in dict.fromkeys(faults)
+                if not np.isnan(start_s[of == fault]).all() or len(set(faults)) == 1
+            ],
         )
 
     # --- times of nodes ---
@@ -127,24 +142,52 @@ class _Silences:
             found.append(float(before[-1]) if len(before) else float(start_s))
         return np.array(found)
 
-    def _losses(self) -> int:
-        """How often a node was called Unknown while it was struck."""
-        times = self._seen.milestones.filter(
-            (pl.col("watch") == NODES) & (pl.col("milestone") == "revision:Unknown")
+    def _losses(self) -> Iterator[Indicator]:
+        """How often nodes were called Unknown while they were struck."""
+        rows = zip(self._faults, self._nodes, self._start_s, self._to_s, strict=True)
+        counts = Counter(
+            {
+                (fault, node): self._said(node, "revision:Unknown", start_s, to_s)
+                for fault, node, start_s, to_s in rows
+            }
         )
-        struck = zip(self._nodes, self._start_s, self._to_s, strict=True)
-        return sum(
-            times.filter(
-                (pl.col("name") == node) & pl.col("t_ns").is_between(int(start * 1e9), int(end * 1e9))
-            ).height
-            for node, start, end in struck
+        faults = dict.fromkeys(self._faults)
+        told = (f"{fault} {sum(n for (of, _), n in counts.items() if of == fault)}" for fault in faults)
+        yield single(
+            CATALOG["monitoring.node_losses"],
+            counts.total(),
+            measured_in=Stage.MONITORING,
+            of=len(counts),
+            watches=(NODES,),
+            notes=("by fault: " + ", ".join(told),) if len(faults) > 1 else (),
         )
+
+    def _said(self, node: str, milestone: str, from_s: float, to_s: float) -> int:
+        mine = self._of_nodes.filter((pl.col("name") == node) & (pl.col("milestone") == milestone))
+        return mine.filter(pl.col("t_ns").is_between(int(from_s * 1e9), int(to_s * 1e9))).height
+
+    @cached_property
+    def _of_nodes(self) -> pl.DataFrame:
+        return self._seen.milestones.filter(pl.col("watch") == NODES).sort("t_ns")
+
+    def _last_word(self, before_s: Values) -> Any:
+        """What each node's Ready condition had said last before a time."""
+        words = []
+        for node, until_s in zip(self._nodes, before_s, strict=True):
+            mine = self._of_nodes.filter(
+                (pl.col("name") == node)
+                & pl.col("milestone").str.starts_with("revision:")
+                & (pl.col("t_ns") <= int(until_s * 1e9))
+            )
+            words.append(str(mine["milestone"][-1]) if mine.height else "")
+        return np.array(words, dtype=object)
 
     # --- evictions ---
 
     def _evictions(self, noexecute_s: Values) -> Iterator[Indicator]:
         seen = self._seen
-        starts, ends, replaced, off, removed = [], [], [], [], []
+        due: list[tuple[str, float, float, float]] = []
+        off: list[tuple[str, float, float]] = []
         off_s = self._during("out-of-service")
         for source in seen.scenario.workload.objects:
             made = next((kind for kind in seen.created if kind.kind == source.prefix), None)
@@ -158,38 +201,35 @@ class _Silences:
             bound_s = seen.times_s(pods["object"], made.workload.bound.milestone)
             going_s = seen.times_s(pods["object"], DELETING)
             gone_s = seen.times_s(pods["object"], DELETED)
-            successors = _Successors(seen, pods, watch)
-            struck = zip(self._nodes, noexecute_s, self._to_s, off_s, strict=True)
-            for node, tainted_s, to_s, node_off_s in sorted(struck, key=lambda row: float(row[1])):
+            successors = Successors(seen, pods, watch)
+            struck = zip(self._faults, self._nodes, noexecute_s, self._to_s, off_s, strict=True)
+            for fault, node, tainted_s, to_s, node_off_s in sorted(struck, key=lambda row: float(row[2])):
                 # Those that were due to be evicted before the node was back.
                 if np.isnan(tainted_s) or tainted_s + waits_s >= to_s:
                     continue
                 there = (pods["node"] == node).to_numpy() & (bound_s < tainted_s) & ~(going_s < tainted_s)
-                starts += [tainted_s + waits_s] * int(there.sum())
-                ends += going_s[there].tolist()
-                replaced += [successors.next_s(index, tainted_s) for index in pods["index"].filter(there)]
-                if not np.isnan(node_off_s):
-                    off += [node_off_s] * int(there.sum())
-                    removed += gone_s[there].tolist()
-        if starts:
-            yield self._told(
-                "eviction_net",
-                np.array(starts),
-                np.array(ends),
-                NODES,
-                notes=("tolerationSeconds subtracted",),
-                signed=True,  # two watches, two connections
-            )
-            yield self._told(
-                "replacement_net",
-                np.array(starts),
-                np.array(replaced),
-                NODES,
-                notes=("tolerationSeconds subtracted",),
-                signed=True,
-            )
+                for place in np.flatnonzero(there):
+                    next_s = successors.next_s(pods["index"][int(place)], tainted_s)
+                    due.append((fault, tainted_s + waits_s, going_s[place], next_s))
+                    if not np.isnan(node_off_s):
+                        off.append((fault, node_off_s, gone_s[place]))
+        if due:
+            faults = [fault for fault, *_ in due]
+            start_s, evicted_s, replaced_s = (np.array([row[place] for row in due]) for place in (1, 2, 3))
+            for name, end_s in (("eviction_net", evicted_s), ("replacement_net", replaced_s)):
+                yield from self._told(
+                    name,
+                    faults,
+                    start_s,
+                    end_s,
+                    NODES,
+                    notes=("tolerationSeconds subtracted",),
+                    signed=True,  # two watches, two connections
+                )
         if off:
-            yield self._told("out_of_service", np.array(off), np.array(removed), NODES, signed=True)
+            faults = [fault for fault, *_ in off]
+            start_s, end_s = (np.array([row[place] for row in off]) for place in (1, 2))
+            yield from self._told("out_of_service", faults, start_s, end_s, NODES, signed=True)
 
     def _grace_s(self) -> float:
         options = self._seen.scenario.components.get("kube-controller-manager")
@@ -198,26 +238,6 @@ class _Silences:
             return units.parse_duration_s(text) if text else _GRACE_PERIOD_S
         except ValueError:  # Go knows more ways to write it: 1m30s
             return _GRACE_PERIOD_S
-
-
-class _Successors:
-    """Pods that come in place of evicted ones, each taken once."""
-
-    def __init__(self, seen: Observations, pods: pl.DataFrame, watch: str) -> None:
-        known = [rule.name for rule in seen.plane.watches[watch].milestones]
-        up_s = seen.times_s(pods["object"], "ready" if "ready" in known else known[-1])
-        added_s = seen.times_s(pods["object"], ADDED)
-        self._of: dict[int, list[tuple[float, float]]] = {}
-        for index, added, up in sorted(zip(pods["index"], added_s, up_s, strict=True), key=lambda row: row[1:]):
-            self._of.setdefault(index, []).append((float(added), float(up)))
-
-    def next_s(self, index: int, after_s: float) -> float:
-        """When the next pod of this number that showed after a time was ready; NaN: there is none."""
-        mine = self._of.get(index, [])
-        for place, (added_s, _) in enumerate(mine):
-            if added_s >= after_s:
-                return mine.pop(place)[1]
-        return float("nan")
 
 
 def _first_from(times_s: Any, after_s: float) -> float:

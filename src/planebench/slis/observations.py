@@ -186,9 +186,21 @@ class Observations:
             .group_by("index")
             .agg(pl.col("t_ns").min().alias("end_ns"))
         )
+        # Another one of its number may be there in its place.
+        first = first.filter(~pl.col("index").is_in(self._alive(before_ns).implode()))
         joined = requests.join(first, on="index", how="left", maintain_order="left")
         ended = (joined["end_ns"] < joined["due_ns"]).fill_null(value=False)
         return (ended | requests["index"].is_in(self._never.implode())).rename("gone")
+
+    def _alive(self, t_ns: int) -> pl.Series:
+        """Numbers of tracked objects that were there at a time, in place of others."""
+        counts: list[pl.DataFrame] = []
+        for watch in {made.workload.tracked for made in self.created}:
+            for milestone, sign in ((ADDED, 1), (DELETED, -1)):
+                mine = self._of(watch, milestone).filter(pl.col("t_ns") < t_ns)
+                counts.append(mine.select("index", pl.lit(sign, dtype=pl.Int32).alias("n")))
+        total = pl.concat(counts).group_by("index").agg(pl.col("n").sum())
+        return total.filter(pl.col("n") > 0)["index"]
 
     @cached_property
     def _never(self) -> pl.Series:

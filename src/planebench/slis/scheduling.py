@@ -96,7 +96,9 @@ def _refusals(seen: Observations) -> Iterator[Indicator]:
         )
         bound = made.workload.bound
         objects = seen.firsts(bound.watch, [made])["object"]
-        placed += int((~np.isnan(seen.times_s(objects, bound.milestone))).sum())
+        # The cleanup makes room.
+        until_s = seen.end_s(Stage.CREATION, Stage.MANAGEMENT, Stage.MONITORING)
+        placed += int((seen.times_s(objects, bound.milestone) <= until_s).sum())
     if parts:
         yield from pooled(CATALOG["scheduling.refused"], parts)
         yield single(CATALOG["scheduling.unexpected"], placed, measured_in=Stage.CREATION, of=len(parts))

@@ -13,7 +13,7 @@ from planebench.model import FaultRecord, Stage
 from planebench.results.folder import RunRecord
 from planebench.stats import Values
 
-NODE_FAULTS: Final = frozenset({"node-silence", "node-flapping", "slow-heartbeats"})
+NODE_FAULTS: Final = frozenset({"node-silence", "node-flapping", "slow-heartbeats", "drain"})
 """Kinds that strike nodes: they have figures of their own."""
 BASELINE_S: Final = 10.0
 """How far back what was before is taken from."""

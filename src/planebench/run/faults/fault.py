@@ -9,6 +9,7 @@ from planebench.cluster.existing import ExistingCluster
 from planebench.cluster.local import LocalCluster
 from planebench.cluster.named import NamedCluster
 from planebench.kube.client import Client
+from planebench.model import EvictionRecord
 from planebench.plan import Planner
 from planebench.scenario import Scenario
 
@@ -19,6 +20,8 @@ class Struck:
 
     nodes: tuple[str, ...] = ()
     processes: tuple[str, ...] = ()
+    evictions: tuple[EvictionRecord, ...] = ()
+    """Their times are this process's monotonic ones."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ from typing import Final
 from planebench.cluster.local import LocalCluster
 from planebench.kube.client import ApiError
 from planebench.load import Engine
-from planebench.model import ComponentError, FaultRecord
+from planebench.model import ComponentError, EvictionRecord, FaultRecord
 from planebench.plan import NODES
 from planebench.run.faults.again import play_again
+from planebench.run.faults.drain import Drained
 from planebench.run.faults.etcd import Filled, Moved
 from planebench.run.faults.failover import Failover
 from planebench.run.faults.fault import Conditions, Fault, Surroundings
@@ -24,6 +25,7 @@ from planebench.run.record import Recorder
 from planebench.scenario import (
     Bandwidth,
     ConnectionLoss,
+    Drain,
     EtcdFull,
     Kill,
     Latency,
@@ -55,6 +57,7 @@ _KINDS: Final[Mapping[type[Wanted], type[Fault]]] = {
     NodeSilence: Silenced,
     NodeFlapping: Flapping,
     SlowHeartbeats: Slowed,
+    Drain: Drained,
     Kill: Killed,
     Pause: Paused,
     Restart: Restarted,
@@ -75,6 +78,8 @@ def make(number: int, wanted: Wanted, around: Surroundings) -> Fault:
             return Flapping(number, wanted, around)
         case SlowHeartbeats():
             return Slowed(number, wanted, around)
+        case Drain():
+            return Drained(number, wanted, around)
         case Kill():
             return Killed(wanted, around)
         case Pause():
@@ -167,7 +172,13 @@ class Faults:
             await failover.look()
             record = replace(record, start_ns=now_ns())
             struck = await fault.strike()
-            record = replace(record, struck_ns=now_ns(), nodes=struck.nodes, processes=struck.processes)
+            record = replace(
+                record,
+                struck_ns=now_ns(),
+                nodes=struck.nodes,
+                processes=struck.processes,
+                evictions=tuple(self._on_our_clock(item) for item in struck.evictions),
+            )
             following = asyncio.create_task(failover.follow(struck.processes))
             tell(f"fault {record.name}: in effect")
             await asyncio.sleep(wanted.duration)
@@ -191,6 +202,11 @@ class Faults:
                 self._record.fault(record)
             if record.end_ns < 0:
                 await _undo(fault)
+
+    def _on_our_clock(self, eviction: EvictionRecord) -> EvictionRecord:
+        t0_ns = self._record.t0_ns
+        granted_ns = eviction.granted_ns - t0_ns if eviction.granted_ns >= 0 else -1
+        return replace(eviction, asked_ns=eviction.asked_ns - t0_ns, granted_ns=granted_ns)
 
     @contextlib.asynccontextmanager
     async def _patience(self) -> AsyncIterator[None]:
