@@ -53,6 +53,7 @@ SECTIONS = {
     "FaultResult": "faults[]",
     "FaultFigure": "faults[].figures[]",
     "ErrorCount": "errors[]",
+    "StuckCount": "stuck[]",
     "Harness": "harness",
     "Lateness": "harness.lateness[]",
     "Distribution": "distribution",

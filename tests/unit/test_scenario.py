@@ -56,10 +56,14 @@ def test_the_built_in_scenarios_have_the_sizes_that_they_are_known_for() -> None
     }
     assert sizes == {
         "capacity-pods": ("core", 50, 400),
+        "churn": ("core", 30, 660),
         "controllers": ("core", 10, 40),
+        "drain": ("core", 10, 40),
         "kubevirt-density": ("kubevirt", 100, 1000),
         "kubevirt-density-raised": ("kubevirt", 100, 1000),
+        "kubevirt-drain": ("kubevirt", 5, 60),
         "kubevirt-migration": ("kubevirt", 20, 100),
+        "kubevirt-node-failure": ("kubevirt", 6, 60),
         "kueue-density": ("kueue", 50, 500),
         "node-failures": ("core", 30, 40),
         "node-health": ("core", 10, 10),

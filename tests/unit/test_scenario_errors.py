@@ -117,7 +117,10 @@ def fault(text: str) -> str:
         ("faults: [{kind: node-silence, nodes: 1}]", "my.yaml:8: faults[0].for: is required"),
         ("faults: [{kind: node-silence, nodes: 1, for: 1h}]", "faults[0].for: takes 1h, but timeouts.run is 30m"),
         ("faults: [{kind: node-death, nodes: 1, for: 1s}]", "faults[0].kind: expected one of 'node-"),
-        ("faults: [{nodes: 1, for: 1s}]", "my.yaml:8: faults[0].kind: is required, one of node-silence, kill"),
+        (
+            "faults: [{nodes: 1, for: 1s}]",
+            "my.yaml:8: faults[0].kind: is required, one of node-silence, ",
+        ),
         ("faults: [3]", "my.yaml:8: faults[0]: expected a mapping with the keys kind, name, stage"),
         ("faults: [{kind: kill, for: 1s}]", "my.yaml:8: faults[0].component: is required"),
         (

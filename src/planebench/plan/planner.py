@@ -403,8 +403,24 @@ class Planner:
             for number in range(pool.count)
             if struck.zone in (None, pool.zone(number))
         ]
+        count = struck.count(len(names))
+        free = [name for name in names if name not in self._struck_meanwhile(fault)]
+        names = free if len(free) >= count else names
         order = permutation(stream(self._seed, f"fault {fault}"), len(names))
-        return tuple(sorted(names[place] for place in order[: struck.count(len(names))]))
+        return tuple(sorted(names[place] for place in order[:count]))
+
+    def _struck_meanwhile(self, fault: int) -> set[str]:
+        """The nodes of earlier faults that go on meanwhile: this one strikes others, where there are enough."""
+        one = self._scenario.faults[fault]
+        return {
+            name
+            for number, before in enumerate(self._scenario.faults[:fault])
+            if isinstance(before, NodeFault)
+            and before.stage == one.stage
+            and before.at <= one.at + one.duration
+            and one.at <= before.at + before.duration
+            for name in self.silenced(number)
+        }
 
     # --- parts ---
 

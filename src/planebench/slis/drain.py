@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -15,7 +17,9 @@ from planebench.slis.indicator import Indicator, durations, single
 from planebench.slis.observations import DELETED, NEVER, Observations
 from planebench.slis.successors import Successors
 
-_KIND = "drain"
+_KIND: Final = "drain"
+_NUMBERED: Final = re.compile(r"[a-z0-9.-]+-\d{6}[a-z0-9-]*")
+"""Names of the workload's objects, and those that begin with one."""
 
 
 def indicators(seen: Observations) -> Iterator[Indicator]:
@@ -76,8 +80,13 @@ def indicators(seen: Observations) -> Iterator[Indicator]:
 
 
 def _reasons(evictions: list[EvictionRecord]) -> Iterator[str]:
-    said = sorted({one.reason.replace(one.name, "<name>") for one in evictions if one.reason})
+    said = sorted({_told_alike(one) for one in evictions if one.reason})
     yield from said[:3]
+
+
+def _told_alike(eviction: EvictionRecord) -> str:
+    """What was said, without the names of the workload's objects."""
+    return _NUMBERED.sub("<name>", eviction.reason)
 
 
 def stuck(seen: Observations) -> tuple[StuckCount, ...]:
@@ -87,7 +96,7 @@ def stuck(seen: Observations) -> tuple[StuckCount, ...]:
             (
                 fault.stage or Stage.MANAGEMENT,
                 [
-                    Stuck("pods", one.namespace, one.name, "not evicted", one.reason.replace(one.name, "<name>"))
+                    Stuck("pods", one.namespace, one.name, "not evicted", _told_alike(one))
                     for one in fault.evictions
                     if one.granted_ns < 0 and one.reason
                 ],
