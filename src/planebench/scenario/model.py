@@ -351,8 +351,8 @@ class Lifecycle(Part):
     """Creation of all objects."""
     management: Mapping[Name, ChangeLoad] = Field(default_factory=dict)
     """Changes, by the names that the plane's templates give them, one after the other: for instance
-    `patch` of pods, `rollout` and `scale` of Deployments. Every template has `churn`: objects are deleted, and others
-    like them created at the same time, so that as many are held."""
+    `patch` of pods, `rollout` and `scale` of Deployments. Every template has `churn`: objects are deleted, and
+    others like them created at the same time, so that as many are held."""
     monitoring: Monitoring = Monitoring()
     """Looking at the cluster at rest."""
     cleanup: Cleanup = Cleanup()
