@@ -289,6 +289,7 @@ def test_a_run_that_broke_before_its_first_stage(tmp_path: Path) -> None:
         "failed": 0,
         "leftovers": None,
         "unschedulable": 0,
+        "refused": 0,
     }
     assert result.reason == ("not so: the run came to its end (broken: kube-apiserver was not ready within 2m)")
     assert {slo.reason for slo in result.slos} == {"the run did not come to its end (broken)"}
