@@ -219,6 +219,8 @@ class MilestoneRule:
     """0: does not count."""
     contains: tuple[tuple[str, str], ...] = ()
     """Keys and values; empty: does not count."""
+    again: bool = False
+    """It is noted each time that it begins to hold; False: only the first time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,17 @@ def test_first_times_only_but_holding_now() -> None:
     assert (reducer.holding["running"], reducer.reached["running"]) == (1, 1)
 
 
+def test_what_comes_and_goes_is_noted_each_time_where_that_is_wanted() -> None:
+    once = MilestoneRule("once", "status.phase", equals="On")
+    again = MilestoneRule("again", "status.phase", equals="On", again=True)
+    reducer = Reducer(spec(once, again))
+    see(reducer, pod("1", 1, status={"phase": "On"}))
+    assert see(reducer, pod("1", 2, status={"phase": "Off"})) == []
+    assert see(reducer, pod("1", 3, status={"phase": "On"})) == ["again"]
+    assert see(reducer, pod("1", 4, status={"phase": "On"})) == []
+    assert (reducer.reached["again"], reducer.holding["again"]) == (1, 1), "objects are counted, not times"
+
+
 def test_a_resync_changes_nothing() -> None:
     reducer = Reducer(spec())
     see(reducer, pod("a", 1))

@@ -288,7 +288,7 @@ class Change:
         self.version = ""
         """The object's resourceVersion."""
         self.milestones: list[str] = []
-        """Milestones reached for the first time."""
+        """Milestones reached for the first time, or again where that is to be noted."""
         self.description: Description | None = None
         """The object's description where it is new or has changed."""
 
@@ -319,6 +319,7 @@ class Reducer:
             if rule.field
         )
         self._always = sum(1 << bit for bit, rule in enumerate(rules) if not rule.field)
+        self._again = sum(1 << bit for bit, rule in enumerate(rules) if rule.again)
         self._names = tuple((1 << bit, rule.name) for bit, rule in enumerate(rules))
         self._deleting = 1 << len(rules)
         self._extra = tuple((types.position(path), types.pick(path)) if path else None for path in extra)
@@ -441,6 +442,8 @@ class Reducer:
                     tracked.reached |= bit
                     milestones.append(name)
                     self._reached[name] += 1
+                elif not was & bit and bit & self._again:
+                    milestones.append(name)
                 if not was & bit:
                     self._holding[name] += 1
             elif was & bit:

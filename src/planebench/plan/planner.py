@@ -135,9 +135,9 @@ class Planner:
             resource=_NODES,
             milestones=(
                 MilestoneRule("ready", _READY, equals="True", simulated=True),
-                MilestoneRule("noschedule", "spec.taints", contains=_unreachable("NoSchedule")),
-                MilestoneRule("noexecute", "spec.taints", contains=_unreachable("NoExecute")),
-                MilestoneRule("out-of-service", "spec.taints", contains=(("key", OUT_OF_SERVICE),)),
+                MilestoneRule("noschedule", "spec.taints", contains=_unreachable("NoSchedule"), again=True),
+                MilestoneRule("noexecute", "spec.taints", contains=_unreachable("NoExecute"), again=True),
+                MilestoneRule("out-of-service", "spec.taints", contains=(("key", OUT_OF_SERVICE),), again=True),
             ),
             label_selector=f"{RUN_LABEL}={self._run_id}",
             revision_field=_READY,
