@@ -99,6 +99,8 @@ def test_the_rights_that_a_run_needs() -> None:
     controllers = asked("controllers")
     assert {"create deployments.apps", "watch endpointslices.discovery.k8s.io", "create services"} <= controllers
     assert "patch nodes" in asked("node-health"), "nodes are silenced by their label"
+    assert "create pods/eviction" in asked("drain")
+    assert "create pods/eviction" not in asked("node-health")
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from planebench.model import LoadPhase, Manifest, Resource, UsageError
 from planebench.plan import RUN_LABEL, Planner, pinned
 from planebench.planes import Plane, load_plane
 from planebench.run.faults import Conditions, unavailable
-from planebench.scenario import Scenario
+from planebench.scenario import Drain, Scenario
 from planebench.versions import numbers
 
 OLDEST: Final = (1, 33, 0)
@@ -319,6 +319,8 @@ def rights(scenario: Scenario, planner: Planner, phases: Iterable[LoadPhase], *,
     }
     if scenario.faults:
         found.add(Right("nodes", "", "patch"))
+    if any(isinstance(fault, Drain) for fault in scenario.faults):
+        found.add(Right("pods/eviction", "", "create"))
     return sorted(found)
 
 

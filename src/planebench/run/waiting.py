@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, Final
 
-from planebench.kube.client import Client
+from planebench.kube.client import ApiError, Client
 from planebench.load.messages import collapse
 from planebench.model import Manifest, WatchSpec
 from planebench.results.stuck import stuck, warnings_of
@@ -25,7 +26,8 @@ async def read(client: Client, watches: Iterable[WatchSpec], namespaces: Sequenc
     warnings: dict[str, str] = {}
     for namespace in namespaces:
         path = f"/api/v1/namespaces/{namespace}/events"
-        warnings |= warnings_of([event async for event in _pages(client, path, fieldSelector="type=Warning")])
+        with contextlib.suppress(ApiError):  # who may not read them goes without
+            warnings |= warnings_of([event async for event in _pages(client, path, fieldSelector="type=Warning")])
     found: list[dict[str, Any]] = []
     for spec in watches:
         mine = 0
