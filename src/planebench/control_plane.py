@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from planebench import nodes as simulated
+from planebench.binaries import Sources
 from planebench.cluster.local import LocalCluster
 from planebench.cluster.process import tail
 from planebench.kube.client import ApiError, Client
 from planebench.model import ComponentError, Manifest
-from planebench.planes import Setting, load_plane
+from planebench.planes import Plane, Setting, load_plane
+from planebench.run import provision
 from planebench.run.listener import Silent
 from planebench.run.provision import cluster_config, provide
 from planebench.scenario import NodePool, Scenario, Workload
@@ -52,6 +54,8 @@ class ControlPlane:
         plane: str = "core",
         settings: Mapping[str, Setting] | None = None,
         components: Mapping[str, Path] | None = None,
+        versions: Mapping[str, str] | None = None,
+        sources: Sources | None = None,
         flags: Mapping[str, Mapping[str, str]] | None = None,
         folder: Path | None = None,
     ) -> AsyncIterator[ControlPlane]:
@@ -64,18 +68,26 @@ class ControlPlane:
             plane: ``core``, another built-in one (``planebench plane list``), or a plane's folder.
             settings: of the plane, where they differ from its defaults.
             components: component -> a binary of one's own.
+            versions: project -> version, for instance ``{"kubernetes": "1.35.4"}``; else the pinned ones.
+            sources: where components may come from; None: from everywhere.
             flags: component -> flags, without dashes.
             folder: for its files and logs; None: a temporary one.
 
         Raises:
-            UsageError: the plane, a setting or a binary is wrong.
+            UsageError: the plane, a setting, a version or a binary is wrong.
             ComponentError: a component could not be built or did not get ready.
         """
         place = folder or Path(tempfile.mkdtemp(prefix="planebench-"))
         try:
             loaded = load_plane(plane, settings)
-            scenario = _scenario(plane, next(iter(loaded.workloads)), nodes, settings or {}, flags or {})
-            artifacts = await provide(loaded, components or {}, Silent())
+            scenario = _scenario(loaded, nodes, settings or {}, versions or {}, flags or {})
+            artifacts = await provide(
+                loaded,
+                components or {},
+                Silent(),
+                versions=provision.versions(scenario, loaded),
+                sources=sources,
+            )
             config = cluster_config(scenario, loaded, artifacts)
             async with (
                 LocalCluster.start(config, place / "cluster", place / "logs", time.monotonic_ns()) as cluster,
@@ -172,21 +184,22 @@ def condition(manifest: Manifest, kind: str) -> str:
 
 
 def _scenario(
-    plane: str,
-    template: str,
+    plane: Plane,
     nodes: int,
     settings: Mapping[str, Setting],
+    versions: Mapping[str, str],
     flags: Mapping[str, Mapping[str, str]],
 ) -> Scenario:
     """A scenario that describes the cluster alone."""
-    return Scenario.model_validate(
+    found = Scenario.model_validate(
         {
             "apiVersion": "planebench.dev/v1",
             "name": "control-plane",
-            "plane": plane,
+            "plane": plane.source,
             "settings": dict(settings),
             "nodes": [NodePool(count=max(nodes, 1))],
-            "workload": Workload(count=1, objects=(ObjectKind(template=template),)),
+            "workload": Workload(count=1, objects=(ObjectKind(template=next(iter(plane.workloads))),)),
             "components": {name: {"flags": dict(values)} for name, values in flags.items()},
         }
     )
+    return found.model_copy(update={"versions": versions})  # they are looked at where binaries are chosen

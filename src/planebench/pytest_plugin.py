@@ -28,6 +28,7 @@ T = TypeVar("T")
 _MARKER = "control_plane"
 _PLANE = "--planebench-plane"
 _NODES = "--planebench-nodes"
+_VERSION = "--planebench-version"
 _NAME_LENGTH = 50
 
 
@@ -39,6 +40,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="The plane of the fixture `control_plane`: a name of `planebench plane list`, or a folder.",
     )
     group.addoption(_NODES, type=int, default=1, help="How many nodes it has at first.")
+    group.addoption(
+        _VERSION,
+        action="append",
+        default=[],
+        metavar="PROJECT=VERSION",
+        help="Components of this version, for instance kubernetes=1.35.4. Repeatable.",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -131,7 +139,9 @@ def control_plane(pytestconfig: pytest.Config) -> Iterator[SessionControlPlane]:
     loop = Loop()
     stack = contextlib.AsyncExitStack()
     try:
-        inner = loop.run(stack.enter_async_context(ControlPlane.local(plane=pytestconfig.getoption(_PLANE))))
+        versions = dict(text.partition("=")[::2] for text in pytestconfig.getoption(_VERSION))
+        local = ControlPlane.local(plane=pytestconfig.getoption(_PLANE), versions=versions)
+        inner = loop.run(stack.enter_async_context(local))
         plane = SessionControlPlane(inner, loop)
         plane.demand_nodes(pytestconfig.getoption(_NODES))
         pytestconfig.stash[_RUNNING] = plane
