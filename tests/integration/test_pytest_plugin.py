@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from planebench.binaries.cache import default_dir
+from planebench.binaries.component import spec
 
 pytest_plugins = ["pytester"]
 
@@ -64,7 +65,8 @@ def test_an_operators_tests_run_against_a_real_control_plane(
     monkeypatch.setenv("PLANEBENCH_CACHE", CACHE)
     pytester.makepyfile(TESTS)
     pytester.makeini("[pytest]\nasyncio_mode = auto\n")
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    version = f"kubernetes={spec('kube-apiserver').version}"
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "--planebench-version", version)
     result.assert_outcomes(passed=4, failed=1)
     result.stdout.fnmatch_lines(["*log of etcd*", "*log of kube-apiserver*"])
 

@@ -88,7 +88,7 @@ def _filled(manifest: Manifest) -> dict[str, Any]:
 
 
 async def _statuses(client: Client, collection: str, made: Manifest, timeout_s: float) -> list[dict[str, Any]]:
-    seen: list[dict[str, Any]] = []
+    seen: list[dict[str, Any]] = [made["status"]] if made.get("status") else []  # by a default of its schema
     metadata = made["metadata"]
     events = client.watch(
         collection, fieldSelector=f"metadata.name={metadata['name']}", resourceVersion=metadata["resourceVersion"]
