@@ -30,9 +30,8 @@ OWN_NODES_ONLY = (
     "--extra-args=kwok-controller=manage-all-nodes=false",
     "--extra-args=kwok-controller=manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
 )
+CONTEXT = "kwok-planebench-test"
 SHORT = ("--set", "nodes.0.count=2", "--set", "workload.count=4")
-
-Kwokctl = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +92,13 @@ def test_a_cluster_whose_simulator_plays_its_own(
     assert command.process.returncode in (0, 3), command.errors + command.output
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert (result["status"], result["counts"]["up"], result["left_behind"]) == ("completed", 4, "")
+    levels = ("--from", "20/s", "--to", "21/s", "--step-objects", "20", "--step-duration", "1s", "--settle", "0s")
+    unmet = "slos=[{sli: creation.response, percentile: 99, max: 1us}]"  # so one step is all
+    options = ("--attempts", "1", "--set", "limits={}", "--set", unmet, *SHORT[:2])
+    searched = planebench("capacity", "--kubeconfig", kubeconfig, "--out", "capacity", *levels, *options)
+    assert searched.process.returncode in (1, 3), searched.errors
+    capacity = json.loads((tmp_path / "capacity" / "capacity.json").read_text())
+    assert (capacity["plan"]["context"], len(capacity["steps"])) == (CONTEXT, 1)
     listed = planebench("clean", "--kubeconfig", kubeconfig)
     assert "no run has left anything" in listed.errors
     assert not left_running(tmp_path / "run")
