@@ -11,6 +11,7 @@ import typer
 from planebench import __version__
 from planebench.cli import (
     capacity,
+    checkpoint,
     clusters,
     compare,
     components,
@@ -57,6 +58,7 @@ app.add_typer(planes.app, name="plane")
 app.command("up")(clusters.up)
 app.command("status")(clusters.status)
 app.command("down")(clusters.down)
+app.add_typer(checkpoint.app, name="checkpoint")
 app.command("clean")(clean)
 
 

@@ -40,6 +40,14 @@ _SEAT_SHARES: Final = 40
 """As many as the built-in level workload-high has."""
 
 
+LASTING: Final = (
+    *(f"{name}.{ending}" for name in ("ca", "etcd/ca", "front-proxy-ca") for ending in ("crt", "key")),
+    "sa.key",
+    "sa.pub",
+)
+"""Files of the PKI folder that a cluster's objects depend on; every other one can be issued anew."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identities:
     """Who acts in a cluster; the components' own certificates are known to the layout."""
@@ -53,12 +61,16 @@ class Identities:
 
     @classmethod
     def issue(cls, layout: Layout, plane: Plane, wiring: Wiring) -> Identities:
-        """Write all certificates, keys and kubeconfigs of a new cluster: of each member of a component one of the
-        latter, for each may reach the API servers in its own way."""
-        ca = pki.Authority.create(layout, "ca", "kubernetes")
-        etcd_ca = pki.Authority.create(layout, "etcd/ca", "etcd-ca")
-        front_proxy_ca = pki.Authority.create(layout, "front-proxy-ca", "front-proxy-ca")
-        pki.write_key_pair(layout.key("sa"), layout.pki / "sa.pub")
+        """Write all certificates, keys and kubeconfigs of a cluster: of each member of a component one of the
+        latter, for each may reach the API servers in its own way.
+
+        Authorities that are there already stay: objects of a restored cluster name them.
+        """
+        ca = pki.Authority.obtain(layout, "ca", "kubernetes")
+        etcd_ca = pki.Authority.obtain(layout, "etcd/ca", "etcd-ca")
+        front_proxy_ca = pki.Authority.obtain(layout, "front-proxy-ca", "front-proxy-ca")
+        if not layout.key("sa").exists():
+            pki.write_key_pair(layout.key("sa"), layout.pki / "sa.pub")
 
         etcd_ca.issue("etcd/server", "planebench", server_names=_SERVER_NAMES)
         etcd_ca.issue("etcd/peer", "planebench", server_names=_SERVER_NAMES)

@@ -26,8 +26,18 @@ _TOKEN: Final = {"expirationSeconds": 7 * 24 * 3600}
 class Installation:
     """Installs one plane."""
 
-    def __init__(self, client: Client, plane: Plane, ca: Path, ports: Mapping[str, Mapping[str, int]]) -> None:
-        """``ports``: process -> name of a port, empty for its own -> the port."""
+    def __init__(
+        self,
+        client: Client,
+        plane: Plane,
+        ca: Path,
+        ports: Mapping[str, Mapping[str, int]],
+        *,
+        again: bool = False,
+    ) -> None:
+        """``ports``: process -> name of a port, empty for its own -> the port. ``again``: objects may be there
+        already, with ports of before; they are changed."""
+        self._again = again
         self._client = client
         self._plane = plane
         self._ca = ca
@@ -45,15 +55,18 @@ class Installation:
             if definitions:
                 await self._until(_CRDS, definitions, "Established")
 
-    async def expose(self) -> None:
+    async def expose(self, *, wait: bool = True) -> None:
         """Webhooks and aggregated APIs, once the processes behind them serve, file after file. Raises
-        ComponentError."""
+        ComponentError.
+
+        Without ``wait`` nothing has to serve yet.
+        """
         await self._create_all([self._service(item.name, item.namespace) for item in self._plane.services])
         for source in self._plane.expose:
             objects = [self._by_url(item) for item in self._plane.manifests(source)]
             await self._create_all(objects, with_status=source.with_status)
             services = [item["metadata"]["name"] for item in objects if item["kind"] == _API_SERVICE]
-            await self._until(_API_SERVICES, services, "Available")
+            await self._until(_API_SERVICES, services if wait else (), "Available")
 
     async def token(self, account: str) -> str:
         """A token of a service account, ``NAMESPACE/NAME``. Raises ComponentError."""
@@ -73,7 +86,12 @@ class Installation:
 
     async def _create(self, item: Manifest, *, with_status: bool) -> None:
         try:
-            await self._client.create(item)
+            try:
+                await self._client.create(item)
+            except ApiError as error:
+                if not self._again or error.reason != "AlreadyExists":
+                    raise
+                await self._client.patch(await self._client.path(item), item)
             if with_status:
                 await self._client.patch(f"{await self._client.path(item)}/status", {"status": item["status"]})
         except ApiError as error:

@@ -33,8 +33,8 @@ from planebench.components import (
     Toxiproxy,
 )
 from planebench.components.layout import LOOPBACK
-from planebench.kube.client import Client
-from planebench.model import Access, ComponentError, ComponentProcess, Endpoint, Identity
+from planebench.kube.client import ApiError, Client
+from planebench.model import Access, ComponentError, ComponentProcess, Endpoint, Identity, Manifest
 from planebench.planes import Plane, Process, Setting
 from planebench.planes.plane import substitute
 
@@ -75,6 +75,8 @@ class ClusterConfig:
     """Pairs of a client and a server whose connections go through a proxy, see :class:`Wiring`."""
     seed: int = 1
     """Of what the proxy draws by chance."""
+    restored: bool = False
+    """Its folder has etcd's data and the authorities of a checkpoint: nothing is installed that is there."""
     timeout_s: float = _DEFAULT_TIMEOUT_S
     """From the first process to a healthy control plane."""
 
@@ -112,7 +114,8 @@ class LocalCluster:
         """Start a control plane; end all its processes on the way out, whatever happens.
 
         Args:
-            folder: for its certificates, kubeconfigs, configuration and etcd's data; must be new.
+            folder: for its certificates, kubeconfigs, configuration and etcd's data; must be new, but for what a
+                restored cluster finds there.
             logs: one log for each process.
             t0_ns: ``time.monotonic_ns()`` that start times are told from.
 
@@ -221,10 +224,22 @@ class LocalCluster:
             for process in plane.processes
         }
         async with Client(self.admin) as client, asyncio.TaskGroup() as group:
+            if self.config.restored:
+                await self._forget_holders(client)
             schedulers = [self._scheduler(member) for member in wiring.members("kube-scheduler")]
             group.create_task(self._started("kube-scheduler", schedulers))
             group.create_task(self._manage(client))
             group.create_task(self._extend(client, ports, on_status))
+
+    async def _forget_holders(self, client: Client) -> None:
+        """Remove the leases of processes that are gone: their successors would wait until those run out."""
+        leases = "/apis/coordination.k8s.io/v1/namespaces/{}/leases"
+        await client.delete(leases.format("kube-node-lease"))
+        for process in self.config.plane.processes:
+            if process.lease is not None:
+                with contextlib.suppress(ApiError):  # none was ever held
+                    await client.delete(f"{leases.format(process.lease.namespace)}/{process.lease.name}")
+        self._done("leases")
 
     async def _manage(self, client: Client) -> None:
         """The controller manager, and its controllers' accounts.
@@ -243,7 +258,7 @@ class LocalCluster:
             for name in accounts:
                 metadata = {"name": name, "namespace": _SYSTEM}
                 group.create_task(
-                    client.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
+                    self._create(client, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
                 )
         self._done("accounts")
         name = "kube-controller-manager"
@@ -258,13 +273,16 @@ class LocalCluster:
         """The plane and the simulator, whose kinds have to be there before it starts."""
         plane = self.config.plane
         first = {name: own[0] for name, own in ports.items()}
-        installation = Installation(client, plane, self.layout.ca, first)
+        restored = self.config.restored
+        installation = Installation(client, plane, self.layout.ca, first, again=restored)
+        if restored:  # webhooks of before are not reached any more: first of all they get their new addresses
+            await installation.expose(wait=False)
         async with asyncio.TaskGroup() as group:
             for item in objects(plane):
-                group.create_task(client.create(item))
-        if plane.install:
+                group.create_task(self._create(client, item))
+        if plane.install and not restored:
             on_status(f"installing {plane.name}")
-        await installation.prepare()
+            await installation.prepare()
         accounts = {item.metrics.account for item in plane.processes if item.metrics and item.metrics.account}
         tokens = {account: await installation.token(account) for account in accounts}
         self._done(f"{plane.name} installed")
@@ -280,6 +298,14 @@ class LocalCluster:
         await installation.expose()
         self._done("ready")
 
+    async def _create(self, client: Client, item: Manifest) -> None:
+        """Create an object, or leave it as the checkpoint has it. Raises ApiError."""
+        try:
+            await client.create(item)
+        except ApiError as error:
+            if not self.config.restored or error.reason != "AlreadyExists":
+                raise
+
     async def _started(self, component: str, specs: Sequence[ProcessSpec]) -> None:
         """Start all members of a component, and wait until each is ready."""
         self._specs += specs
@@ -288,7 +314,7 @@ class LocalCluster:
         running = [self.supervisor.start(spec, binaries[spec.binary or spec.component]) for spec in specs]
         async with asyncio.TaskGroup() as group:
             for one in running:
-                group.create_task(self.supervisor.wait_ready(one))
+                group.create_task(self.supervisor.wait_ready(one, again=self.config.restored))
         self._done(component)
 
     def _done(self, step: str) -> None:

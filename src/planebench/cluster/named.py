@@ -162,10 +162,15 @@ def state_folder() -> Path:
     return Path(chosen).absolute() if chosen else platformdirs.user_state_path("planebench") / "clusters"
 
 
+def demand_name(name: str, what: str = "--name") -> None:
+    """Raises UsageError for a name that is none."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{what} {name}: expected lower-case letters, digits and dashes, at most 40")
+
+
 def folder_of(name: str) -> Path:
     """A cluster's folder. Raises UsageError for a name that is none."""
-    if not _NAME.fullmatch(name):
-        raise UsageError(f"--name {name}: expected lower-case letters, digits and dashes, at most 40")
+    demand_name(name)
     return state_folder() / name
 
 
@@ -248,15 +253,6 @@ async def start(
         UsageError: one of that name is up.
         ComponentError: it did not get ready; nothing of it is left but its logs.
     """
-    demand_free(name)
-    folder = folder_of(name)
-    remove(folder)
-    try:
-        folder.mkdir(parents=True, mode=0o700)
-    except OSError as error:
-        raise UsageError(
-            f"{folder}: cannot be made: {error.strerror}; ${STATE_VARIABLE} names another place"
-        ) from None
     plane = config.plane
     plain = {
         "binaries": config.binaries,
@@ -269,8 +265,35 @@ async def start(
         "topology": config.topology,
         "timeout_s": config.timeout_s,
     }
-    served = {"name": name, "plane": plane.source, "config": {**plain, "settings": plane.settings}}
-    served["versions"] = versions
+    served = ServedConfig(name, str(plane.source), {**plain, "settings": plane.settings}, versions)
+    return await serve(served, on_status=on_status)
+
+
+async def serve(
+    served: ServedConfig,
+    *,
+    place: Callable[[Layout], None] = lambda _: None,
+    on_status: Callable[[str], None] = lambda _: None,
+) -> NamedCluster:
+    """Start what a keeper is to start. Raises what :func:`start` raises, and what ``place`` raises.
+
+    ``place`` puts files into the new cluster's folder before; it is called from another thread.
+    """
+    name = served.name
+    demand_free(name)
+    folder = folder_of(name)
+    remove(folder)
+    try:
+        folder.mkdir(parents=True, mode=0o700)
+    except OSError as error:
+        raise UsageError(
+            f"{folder}: cannot be made: {error.strerror}; ${STATE_VARIABLE} names another place"
+        ) from None
+    try:
+        await asyncio.to_thread(place, layout(folder))
+    except BaseException:
+        remove(folder)
+        raise
     (folder / _CONFIG).write_bytes(msgspec.json.encode(served, enc_hook=str))
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -349,4 +372,5 @@ def layout(folder: Path) -> Layout:
 def names() -> Iterator[str]:
     """The names of all clusters that have a folder."""
     root = state_folder()
-    yield from sorted(item.name for item in root.iterdir()) if root.is_dir() else ()
+    found = (item.name for item in root.iterdir()) if root.is_dir() else ()
+    yield from sorted(name for name in found if _NAME.fullmatch(name))

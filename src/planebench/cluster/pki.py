@@ -48,6 +48,11 @@ class Authority:
         return cls(layout, key, certificate)
 
     @classmethod
+    def obtain(cls, layout: Layout, name: str, subject: str) -> Authority:
+        """The one whose files are there, as of a checkpoint; else a new one."""
+        return cls.load(layout, name) if layout.key(name).exists() else cls.create(layout, name, subject)
+
+    @classmethod
     def load(cls, layout: Layout, name: str) -> Authority:
         """An existing one."""
         key = serialization.load_pem_private_key(layout.key(name).read_bytes(), password=None)
@@ -96,12 +101,17 @@ def write_key_pair(private: Path, public: Path) -> None:
 
 def write_secret(file: Path, content: bytes) -> None:
     """A new file for the owner's eyes only, in folders for the owner only. Raises FileExistsError."""
-    missing = [folder for folder in (file.parent, *file.parent.parents) if not folder.exists()]
-    for folder in reversed(missing):  # `parents=True` would leave all but the last one open to others
-        folder.mkdir(mode=0o700, exist_ok=True)
+    make_private(file.parent)
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(content)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder, with those above it that are missing, for the owner only."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    for one in reversed(missing):  # `parents=True` would leave all but the last one open to others
+        one.mkdir(mode=0o700, exist_ok=True)
 
 
 def _builder(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -11,10 +12,13 @@ import psutil
 
 from planebench import nodes as simulated
 from planebench.binaries import Sources
+from planebench.cluster import checkpoint as checkpoints
 from planebench.cluster import named
+from planebench.cluster.checkpoint import Checkpoint
 from planebench.cluster.named import ClusterRecord, NamedCluster
 from planebench.kube.client import ApiError, Client
 from planebench.model import ComponentError, ComponentProcess, UsageError
+from planebench.nodes import SIMULATOR_LABEL
 from planebench.planes import Plane, load_plane
 from planebench.run import provision
 from planebench.run.listener import Listener
@@ -22,6 +26,8 @@ from planebench.run.provision import cluster_config, no_topology, provide, wante
 from planebench.scenario import Scenario
 
 _POLL_S: Final = 0.1
+_NODES_S: Final = 120.0
+_NODE_LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 
 
 async def up(
@@ -76,6 +82,79 @@ async def keep(
     )
     versions = {artifact.name: artifact.version for artifact in artifacts.values()}
     return await named.start(name, cluster_config(scenario, plane, artifacts), versions, on_status=listener.status)
+
+
+async def save(checkpoint_name: str, cluster_name: str) -> Checkpoint:
+    """Take a checkpoint of a named cluster, which goes on.
+
+    Raises UsageError where the cluster is not up, or there is a checkpoint of that name; ApiError where its API
+    server does not answer.
+    """
+    checkpoints.demand_free(checkpoint_name)
+    cluster = named.get(cluster_name)
+    async with Client(cluster.admin) as client:
+        nodes, pods = [await _count(client, path) for path in ("/api/v1/nodes", "/api/v1/pods")]
+    return await asyncio.to_thread(checkpoints.save, checkpoint_name, cluster, nodes=nodes, pods=pods)
+
+
+async def restore(checkpoint_name: str, listener: Listener, *, fork: str | None = None) -> Path:
+    """Start a cluster from a checkpoint, and wait until a simulator plays its nodes again; returns its kubeconfig.
+
+    The cluster has the name of the one that the checkpoint was taken of, which is ended where it is up, or the
+    name of a ``fork``.
+
+    Raises:
+        UsageError: there is no such checkpoint, it cannot be used, or a cluster with the fork's name is up.
+        ComponentError: it, or its nodes, did not get ready in time; nothing of it is left but its logs.
+    """
+    checkpoint = checkpoints.get(checkpoint_name)
+    name = fork or checkpoint.cluster
+    if fork is not None:
+        named.demand_free(name)
+    listener.status(f"checking {checkpoint_name}")
+    await asyncio.to_thread(checkpoints.demand_usable, checkpoint)
+    if fork is None and named.folder_of(name).exists():
+        listener.status(f"ending cluster {name!r}")
+        await asyncio.to_thread(named.stop, name)
+    cluster = await named.serve(
+        checkpoints.served(checkpoint, name),
+        place=functools.partial(checkpoints.place, checkpoint),
+        on_status=listener.status,
+    )
+    try:
+        listener.status(f"waiting for {checkpoint.nodes:,} nodes")
+        await _nodes_played(cluster)
+    except BaseException:
+        await asyncio.shield(asyncio.to_thread(named.stop, name))
+        raise
+    return cluster.record.kubeconfig
+
+
+async def _count(client: Client, path: str) -> int:
+    """The size of a collection."""
+    page = await client.get(path, limit="1")
+    return len(page["items"]) + int(page["metadata"].get("remainingItemCount", 0))
+
+
+async def _nodes_played(cluster: NamedCluster) -> None:
+    """Wait until every simulated node is Ready and has a lease: those of before were removed at the start."""
+    wanted: set[str] = set()
+    fresh: set[str] = set()
+    try:
+        async with asyncio.timeout(_NODES_S), Client(cluster.admin) as client:
+            while True:
+                items = await client.list("/api/v1/nodes", labelSelector=SIMULATOR_LABEL)
+                leases = await client.list_metadata(_NODE_LEASES)
+                wanted = {item["metadata"]["name"] for item in items}
+                fresh = {item["metadata"]["name"] for item in leases}
+                if wanted <= fresh and all(map(simulated.is_ready, items)):
+                    return
+                await asyncio.sleep(_POLL_S)
+    except TimeoutError:
+        raise ComponentError(
+            f"{len(wanted & fresh):,} of {len(wanted):,} nodes Ready within {_NODES_S:g} s after the restore",
+            component="kwok",
+        ) from None
 
 
 async def _add_nodes(cluster: NamedCluster, scenario: Scenario, plane: Plane) -> None:
