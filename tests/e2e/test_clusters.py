@@ -10,6 +10,10 @@ import psutil
 import pytest
 from command import Planebench, left_running
 
+from planebench.cluster import named
+from planebench.kube.client import Client
+from planebench.model import Access
+
 
 def test_clusters_side_by_side_come_stay_and_go(planebench: Planebench, tmp_path: Path) -> None:
     first = planebench("up", "--nodes", "3")
@@ -37,6 +41,42 @@ def test_clusters_side_by_side_come_stay_and_go(planebench: Planebench, tmp_path
     none = planebench("down")
     assert none.process.returncode == 2
     assert "there is no cluster 'default'" in none.errors
+
+
+async def test_a_cluster_goes_back_to_a_checkpoint(planebench: Planebench, tmp_path: Path) -> None:
+    def name(name: str) -> dict[str, object]:
+        return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+    up = planebench("up", "--nodes", "3")
+    assert up.process.returncode == 0, up.errors
+    try:
+        async with Client(admin(tmp_path)) as client:
+            before = await client.create(name("before"))
+            saved = planebench("checkpoint", "save", "one")
+            assert saved.process.returncode == 0, saved.errors
+            after = await client.create(name("after"))
+        restored = planebench("checkpoint", "restore", "one")
+        assert restored.process.returncode == 0, restored.errors
+        [cluster] = json.loads(planebench("status", "--json").output)
+        assert (cluster["name"], cluster["state"], cluster["nodes"]) == ("default", "up", 3)
+        assert cluster["nodes_ready"] == 3
+        async with Client(admin(tmp_path)) as client:
+            found = {item["metadata"]["name"]: item for item in await client.list("/api/v1/namespaces")}
+            assert found["before"]["metadata"] == before["metadata"]
+            assert "after" not in found
+            again = await client.create(name("again"))
+        # Revisions go on from where the checkpoint was taken.
+        versions = [int(item["metadata"]["resourceVersion"]) for item in (before, after, again)]
+        assert versions[0] < min(versions[1:])
+    finally:
+        planebench("down")
+    assert planebench("checkpoint", "rm", "one").process.returncode == 0
+    assert not left_running(tmp_path / "state")
+    assert not list((tmp_path / "state").iterdir())
+
+
+def admin(tmp_path: Path) -> Access:
+    return named.decode_record((tmp_path / "state/default/cluster.json").read_bytes()).admin
 
 
 def test_a_component_that_dies_shows_in_the_status(planebench: Planebench, tmp_path: Path) -> None:

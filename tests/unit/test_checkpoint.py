@@ -171,6 +171,7 @@ def test_a_record_that_cannot_be_read(saved: Checkpoint, content: bytes, words: 
         checkpoint.get("first")
     checkpoint.remove("first")
     assert checkpoint.all_checkpoints() == []
+    assert not checkpoint.folder_of("first").parent.exists()
 
 
 def test_a_binary_that_is_gone(saved: Checkpoint, tmp_path: Path) -> None:

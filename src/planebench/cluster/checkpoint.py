@@ -113,6 +113,13 @@ def remove(name: str) -> None:
     if not folder.exists():
         get(name)
     shutil.rmtree(folder)
+    _remove_last(folder.parent)
+
+
+def _remove_last(folder: Path) -> None:
+    """The folder of all checkpoints, where it is empty."""
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def demand_free(name: str) -> None:
@@ -167,6 +174,7 @@ def save(name: str, cluster: NamedCluster, *, nodes: int, pods: int) -> Checkpoi
         aside.replace(folder / _RECORD)
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
+        _remove_last(folder.parent)
         if isinstance(error, OSError):
             raise PlanebenchError(f"checkpoint {name!r}: {error.filename}: {error.strerror}") from None
         raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -210,9 +210,11 @@ class LocalCluster:
             self.proxy_url = proxy.url
             await self._started("toxiproxy", [proxy.spec()])
         self._etcd = [self._etcd_member(member) for member in wiring.members("etcd")]
-        await self._started("etcd", [etcd.spec() for etcd in self._etcd])
         servers = [self._api_server(member) for member in wiring.members("kube-apiserver")]
-        await self._started("kube-apiserver", [server.spec() for server in servers])
+        async with asyncio.TaskGroup() as group:
+            # An API server has its own work to do before it needs etcd, and tries for 20 s to reach it then.
+            group.create_task(self._started("etcd", [etcd.spec() for etcd in self._etcd]))
+            group.create_task(self._started("kube-apiserver", [server.spec() for server in servers]))
         if wiring.balancer is not None:
             balancer = Balancer(self.layout, wiring.balancer, wiring.api_servers, self._issued.admin)
             await self._started("load-balancer", [balancer.spec()])
@@ -245,7 +247,8 @@ class LocalCluster:
         """The controller manager, and its controllers' accounts.
 
         It would make them itself, one after the other at 20 requests a second: most of its start. The API server's
-        own role bindings name them.
+        own role bindings name them. It needs them only a moment after its start; where one is not there yet, it
+        makes that one.
         """
         bindings = await client.list("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings")
         accounts = {
@@ -255,14 +258,18 @@ class LocalCluster:
             if subject["kind"] == "ServiceAccount" and subject.get("namespace") == _SYSTEM
         }
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._account_for(client, accounts))
+            name = "kube-controller-manager"
+            members = self.wiring.members(name)
+            group.create_task(self._started(name, [self._controller_manager(member) for member in members]))
+
+    async def _account_for(self, client: Client, accounts: Iterable[str]) -> None:
+        async with asyncio.TaskGroup() as group:
             for name in accounts:
                 metadata = {"name": name, "namespace": _SYSTEM}
-                group.create_task(
-                    self._create(client, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
-                )
+                account: Manifest = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+                group.create_task(_create(client, account, may_exist=True))
         self._done("accounts")
-        name = "kube-controller-manager"
-        await self._started(name, [self._controller_manager(member) for member in self.wiring.members(name)])
 
     async def _extend(
         self,
@@ -279,7 +286,7 @@ class LocalCluster:
             await installation.expose(wait=False)
         async with asyncio.TaskGroup() as group:
             for item in objects(plane):
-                group.create_task(self._create(client, item))
+                group.create_task(_create(client, item, may_exist=restored))
         if plane.install and not restored:
             on_status(f"installing {plane.name}")
             await installation.prepare()
@@ -297,14 +304,6 @@ class LocalCluster:
                 group.create_task(self._started(process.name, specs))
         await installation.expose()
         self._done("ready")
-
-    async def _create(self, client: Client, item: Manifest) -> None:
-        """Create an object, or leave it as the checkpoint has it. Raises ApiError."""
-        try:
-            await client.create(item)
-        except ApiError as error:
-            if not self.config.restored or error.reason != "AlreadyExists":
-                raise
 
     async def _started(self, component: str, specs: Sequence[ProcessSpec]) -> None:
         """Start all members of a component, and wait until each is ready."""
@@ -444,6 +443,15 @@ class LocalCluster:
 
     def _access(self, identity: Identity, port: int = 0) -> Access:
         return Access(LOOPBACK, port or self.wiring.front, self.layout.ca, identity)
+
+
+async def _create(client: Client, item: Manifest, *, may_exist: bool) -> None:
+    """Create an object, or leave it as it is. Raises ApiError."""
+    try:
+        await client.create(item)
+    except ApiError as error:
+        if not may_exist or error.reason != "AlreadyExists":
+            raise
 
 
 def _url(port: int, path: str, tls: bool) -> str:
