@@ -107,6 +107,8 @@ def _print(cluster: dict[str, Any]) -> None:
     if cluster["failure"]:
         output.print(f"  {cluster['failure']}", style="red", highlight=False, soft_wrap=True, markup=False)
     output.print(f"  export KUBECONFIG={cluster['kubeconfig']}", highlight=False, soft_wrap=True)
+    steps = (f"{step} {seconds:.1f} s" for step, seconds in cluster["start_s"].items())
+    output.print(f"  ready after: {', '.join(steps)}", style="dim", highlight=False)
     table = Table(box=None, padding=(0, 2, 0, 2), header_style="dim")
     table.add_column("process")
     for heading in ("pid", "CPU s", "MiB"):

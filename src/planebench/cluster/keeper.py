@@ -1,7 +1,8 @@
-"""The process that keeps a named cluster: ``python -m planebench.cluster.keeper FOLDER``.
+"""The process that keeps a named cluster: ``python -m planebench.cluster.keeper``.
 
-It tells its starter, line by line, how far it is: ``status TEXT``, then ``ready`` or ``error "TEXT"``. SIGTERM
-ends it and all components at once.
+It is told the cluster's folder by the first line of its standard input, and ends where there is none. It tells its
+starter, line by line, how far it is: ``status TEXT``, then ``ready`` or ``error "TEXT"``. SIGTERM ends it and all
+components at once.
 """
 
 from __future__ import annotations
@@ -80,8 +81,11 @@ def _let_go() -> None:
 
 
 def main() -> int:
+    folder = sys.stdin.readline().rstrip("\n")
+    if not folder:
+        return 0
     try:
-        asyncio.run(keep(Path(sys.argv[1])))
+        asyncio.run(keep(Path(folder)))
     except PlanebenchError as error:
         tail = "".join(f"\n{line}" for line in error.log_tail) if isinstance(error, ComponentError) else ""
         tell("error", msgspec.json.encode(f"{error}{tail}").decode())

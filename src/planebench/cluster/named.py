@@ -14,8 +14,8 @@ import shutil
 import signal
 import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import Callable, Iterator
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -240,14 +240,37 @@ def _path(kind: type, value: Any) -> Any:
 # --- up and down -------------------------------------------------------------------------------------------------
 
 
+@contextlib.asynccontextmanager
+async def keeper() -> AsyncIterator[asyncio.subprocess.Process]:
+    """A keeper that loads its code, and waits to be told by :func:`start` or :func:`serve` what to start; it is
+    ended where this is left by an exception."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "planebench.cluster.keeper",
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        await process.wait()
+        raise
+
+
 async def start(
+    process: asyncio.subprocess.Process,
     name: str,
     config: ClusterConfig,
     versions: dict[str, str],
     *,
     on_status: Callable[[str], None] = lambda _: None,
 ) -> NamedCluster:
-    """Start a cluster that goes on after this process.
+    """Let a keeper start a cluster that goes on after this process.
 
     Raises:
         UsageError: one of that name is up.
@@ -266,16 +289,17 @@ async def start(
         "timeout_s": config.timeout_s,
     }
     served = ServedConfig(name, str(plane.source), {**plain, "settings": plane.settings}, versions)
-    return await serve(served, on_status=on_status)
+    return await serve(process, served, on_status=on_status)
 
 
 async def serve(
+    process: asyncio.subprocess.Process,
     served: ServedConfig,
     *,
     place: Callable[[Layout], None] = lambda _: None,
     on_status: Callable[[str], None] = lambda _: None,
 ) -> NamedCluster:
-    """Start what a keeper is to start. Raises what :func:`start` raises, and what ``place`` raises.
+    """Let a keeper start what is written down. Raises what :func:`start` raises, and what ``place`` raises.
 
     ``place`` puts files into the new cluster's folder before; it is called from another thread.
     """
@@ -295,26 +319,13 @@ async def serve(
         remove(folder)
         raise
     (folder / _CONFIG).write_bytes(msgspec.json.encode(served, enc_hook=str))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "planebench.cluster.keeper",
-        str(folder),
-        stdin=DEVNULL,
-        stdout=PIPE,
-        stderr=PIPE,
-        start_new_session=True,
-    )
-    try:
-        if not await _came_up(process, on_status):
-            await process.wait()
-            raise ComponentError(f"the keeper of {name} ended with exit status {process.returncode}")  # noqa: TRY301
-        return get(name)
-    except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
+    assert process.stdin is not None  # noqa: S101 (it is a pipe)
+    process.stdin.write(f"{folder}\n".encode())
+    process.stdin.close()
+    if not await _came_up(process, on_status):
         await process.wait()
-        raise
+        raise ComponentError(f"the keeper of {name} ended with exit status {process.returncode}")
+    return get(name)
 
 
 async def _came_up(keeper: asyncio.subprocess.Process, on_status: Callable[[str], None]) -> bool:

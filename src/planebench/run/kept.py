@@ -72,16 +72,18 @@ async def keep(
     sources: Sources | None = None,
 ) -> NamedCluster:
     """A named cluster as a scenario describes it, without nodes. Raises UsageError or ComponentError."""
-    artifacts = await provide(
-        plane,
-        components,
-        listener,
-        names=wanted_components(scenario, plane),
-        versions=provision.versions(scenario, plane),
-        sources=sources,
-    )
-    versions = {artifact.name: artifact.version for artifact in artifacts.values()}
-    return await named.start(name, cluster_config(scenario, plane, artifacts), versions, on_status=listener.status)
+    async with named.keeper() as keeper:  # it loads its code while the binaries' digests are checked
+        artifacts = await provide(
+            plane,
+            components,
+            listener,
+            names=wanted_components(scenario, plane),
+            versions=provision.versions(scenario, plane),
+            sources=sources,
+        )
+        versions = {artifact.name: artifact.version for artifact in artifacts.values()}
+        config = cluster_config(scenario, plane, artifacts)
+        return await named.start(keeper, name, config, versions, on_status=listener.status)
 
 
 async def save(checkpoint_name: str, cluster_name: str) -> Checkpoint:
@@ -112,15 +114,17 @@ async def restore(checkpoint_name: str, listener: Listener, *, fork: str | None 
     if fork is not None:
         named.demand_free(name)
     listener.status(f"checking {checkpoint_name}")
-    await asyncio.to_thread(checkpoints.demand_usable, checkpoint)
-    if fork is None and named.folder_of(name).exists():
-        listener.status(f"ending cluster {name!r}")
-        await asyncio.to_thread(named.stop, name)
-    cluster = await named.serve(
-        checkpoints.served(checkpoint, name),
-        place=functools.partial(checkpoints.place, checkpoint),
-        on_status=listener.status,
-    )
+    async with named.keeper() as keeper:
+        await asyncio.to_thread(checkpoints.demand_usable, checkpoint)
+        if fork is None and named.folder_of(name).exists():
+            listener.status(f"ending cluster {name!r}")
+            await asyncio.to_thread(named.stop, name)
+        cluster = await named.serve(
+            keeper,
+            checkpoints.served(checkpoint, name),
+            place=functools.partial(checkpoints.place, checkpoint),
+            on_status=listener.status,
+        )
     try:
         listener.status(f"waiting for {checkpoint.nodes:,} nodes")
         await _nodes_played(cluster)
@@ -215,6 +219,7 @@ async def _describe(record: ClusterRecord) -> dict[str, Any]:
         "server": record.admin.url,
         "logs": str(record.logs),
         "versions": record.versions,
+        "start_s": record.timeline_s,
         "nodes": total,
         "nodes_ready": ready,
         "processes": [_process(process) for process in record.processes],

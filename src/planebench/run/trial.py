@@ -255,7 +255,8 @@ class _Trial:
         )
         if self._keep_up is not None:
             versions = {artifact.name: artifact.version for artifact in self._artifacts.values()}
-            kept = await named.start(self._keep_up, config, versions, on_status=self._listener.status)
+            async with named.keeper() as keeper:
+                kept = await named.start(keeper, self._keep_up, config, versions, on_status=self._listener.status)
             try:
                 yield kept
             finally:
