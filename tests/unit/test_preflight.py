@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -12,7 +12,8 @@ from planebench.kube.kubeconfig import Context
 from planebench.model import UsageError
 from planebench.plan import Planner, pinned
 from planebench.planes import load_plane
-from planebench.run import preflight
+from planebench.run import RunOptions, preflight, run
+from planebench.run.existing import Target
 from planebench.run.preflight import Check, Preflight
 from planebench.scenario import Scenario, builtin_text, load, parse
 
@@ -141,3 +142,10 @@ def test_the_plan_of_a_scenario() -> None:
     steps = {step.name: step for step in preflight.steps_of(load("smoke"))}
     assert (steps["nodes"].requests, steps["creation"].requests, steps["cleanup"].requests) == (10, 20, 20)
     assert 0 < steps["creation"].duration_s < 1
+
+
+async def test_binaries_of_others_cannot_be_given(tmp_path: Path) -> None:
+    options = RunOptions(target=cast(Target, object()), components={"etcd": tmp_path / "etcd"})
+    with pytest.raises(UsageError, match="--component etcd: components of an existing cluster are its own"):
+        await run(load("smoke"), tmp_path / "run", options)
+    assert not (tmp_path / "run").exists()
