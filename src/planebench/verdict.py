@@ -45,6 +45,7 @@ MOST_GROWTH_S: Final = 0.01
 MOST_MEMORY_PRESSURE: Final = 0.01
 SIMULATOR: Final = "simulator.kept_up"
 OUTSIDE: Final = "machine.outside"
+SENDERS: Final = "load.senders"
 MISSED: Final = "missed SLOs"
 """What a disturbance from outside makes doubtful, see :func:`judge`."""
 
@@ -252,6 +253,23 @@ def check_engine(health: Mapping[str, Any]) -> list[Finding]:
             )
         )
     return findings
+
+
+def check_senders(health: Mapping[str, Any]) -> Finding | None:
+    """Whether all processes that sent the load came to the end; None where one engine did everything."""
+    senders = health.get("senders")
+    if not isinstance(senders, Mapping):
+        return None
+    lost = {name: told["lost"] for name, told in senders.items() if told.get("lost")}
+    return Finding(
+        name=SENDERS,
+        title="every process that sent load came to the end",
+        value="; ".join(f"{name} was {how}" for name, how in lost.items()) or f"all {len(senders):,}",
+        bound="none lost",
+        ok=not lost,
+        affects="run",
+        action="see its log (logs/ in the run folder, or the Dask worker's), mend it, and run it again",
+    )
 
 
 def check_watches(lost: int, resumed: int, longest_s: float, explained: int = 0) -> Finding:

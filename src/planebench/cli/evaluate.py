@@ -32,6 +32,7 @@ from planebench.results import Result, RunFolder
 from planebench.results.folder import write_text
 
 DEFAULT = "kubevirt-density"
+MOST_PROCESSES = 64
 DEFAULT_ELSEWHERE = "pod-density"
 """On a cluster that planebench has not started: its nodes take pods, whatever else is installed."""
 
@@ -77,6 +78,16 @@ def run(
     profile: Annotated[
         bool, typer.Option("--profile", help="Keep CPU and heap profiles of the components, and sum them up.")
     ] = False,
+    load_processes: Annotated[
+        int,
+        typer.Option(
+            "--load-processes",
+            min=1,
+            max=MOST_PROCESSES,
+            metavar="N",
+            help="Send the load from this many processes, where one core is not enough; another one watches.",
+        ),
+    ] = 1,
     dry_run: DryRun = False,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
@@ -113,6 +124,7 @@ def run(
         audit=audit,
         trace=trace,
         profile=profile,
+        load_processes=load_processes,
     )
     folder = out or runs.default_folder(wanted)
 

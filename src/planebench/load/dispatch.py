@@ -148,6 +148,10 @@ class RunningPhase:
     def finished(self) -> int:
         return self.answered + self.failed
 
+    def number_of(self, operation: int) -> int:
+        """What an operation is called in the records: its number in the whole phase."""
+        return self.plan.number[operation] if self.plan.number else operation
+
 
 class Dispatcher:
     """Sends phases' operations over a pool of connections.
@@ -286,7 +290,10 @@ class Dispatcher:
         plan = phase.plan
         number = request.number
         data = phase.renderings[plan.template[number]].render(
-            plan.object_name[number].encode(), phase.namespaces[plan.namespace[number]], plan.index[number], number
+            plan.object_name[number].encode(),
+            phase.namespaces[plan.namespace[number]],
+            plan.index[number],
+            phase.number_of(number),
         )
         connection.owner = request
         request.until = phase.renderings[plan.template[number]].template.until.encode()
@@ -536,7 +543,7 @@ class Dispatcher:
         self._records.requests.add(
             (
                 request.phase.number,
-                request.number,
+                request.phase.number_of(request.number),
                 request.due_ns - t0,
                 request.sent_ns - t0 if request.sent_ns >= 0 else -1,
                 done_ns - t0 if done_ns >= 0 else -1,

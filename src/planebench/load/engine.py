@@ -7,11 +7,9 @@ import contextlib
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
-
-import msgspec
 
 from planebench.load.protocol import (
     Authorize,
@@ -20,6 +18,9 @@ from planebench.load.protocol import (
     Executed,
     Failed,
     Health,
+    PhaseFile,
+    Prepare,
+    Prepared,
     Ready,
     Refused,
     Report,
@@ -31,11 +32,13 @@ from planebench.load.protocol import (
     decode_message,
     encode,
     phase_file,
+    write_phase,
 )
 from planebench.model import Access, ComponentError, LoadPhase, PlanebenchError, Progress, UsageError, WatchSpec
 
 RAW_FOLDER: Final = Path("raw", "engine")
-LOG: Final = Path("logs", "load-engine.log")
+LOGS: Final = Path("logs")
+NAME: Final = "load-engine"
 _START_TIMEOUT_S: Final = 30.0
 _STOP_TIMEOUT_S: Final = 5.0
 _LOG_TAIL_LINES: Final = 10
@@ -62,7 +65,15 @@ class EngineError(ComponentError):
 class Engine:
     """A running load engine. Made by :meth:`start`."""
 
-    def __init__(self, process: Process, out: Path, on_progress: Callable[[Progress], None] | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        process: Process,
+        folder: Path,
+        log: Path,
+        on_progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self.name = name
         self.progress = Progress(t_ns=0)
         """The newest report."""
         self.on_progress = on_progress
@@ -74,10 +85,14 @@ class Engine:
         self._process = process
         self._stdin = cast(asyncio.StreamWriter, process.stdin)
         self._stdout = cast(asyncio.StreamReader, process.stdout)
-        self._out = out
+        self.folder = folder
+        """Where it writes its records."""
+        self._log = log
         self._phases = 0
         self._news = asyncio.Condition()
         self._ready = False
+        self._prepared = -1
+        self._begun = 0
         self._executed = 0
         self._synced: dict[str, int] = {}
         self._refused: dict[str, PlanebenchError] = {}
@@ -94,6 +109,7 @@ class Engine:
         out: Path,
         t0_ns: int,
         *,
+        name: str = "",
         connections: int = 64,
         max_connections: int = 768,
         user_agent: str = "planebench-load",
@@ -106,6 +122,7 @@ class Engine:
             access: the API server, and the user that sends the load.
             out: the run's folder; the engine writes ``raw/engine`` and ``logs/load-engine.log`` in it.
             t0_ns: ``time.monotonic_ns()`` at the trial's start.
+            name: of one of several engines in one run: it writes ``raw/engine/NAME`` and ``logs/NAME.log``.
             connections: how many are opened beforehand; see :func:`connections_for`.
             max_connections: how many at most, where all are busy.
             user_agent: as the API server's audit log and metrics shall name the load.
@@ -115,9 +132,9 @@ class Engine:
         Raises:
             EngineError: the API server cannot be reached, or the process did not start.
         """
-        folder = out / RAW_FOLDER
+        folder = out / RAW_FOLDER / name
         folder.mkdir(parents=True, exist_ok=True)
-        log = out / LOG
+        log = out / LOGS / f"{name or NAME}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as stderr:
             process = await asyncio.create_subprocess_exec(
@@ -130,7 +147,7 @@ class Engine:
                 limit=1 << 22,
                 start_new_session=True,  # Ctrl-C is for the parent to decide
             )
-        engine = cls(process, out, on_progress)
+        engine = cls(name or NAME, process, folder, log, on_progress)
         try:
             await engine._command(
                 Start(
@@ -152,6 +169,11 @@ class Engine:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def processes(self) -> Mapping[str, int]:
+        """Name -> process id."""
+        return {self.name: self.pid}
 
     async def watch(self, spec: WatchSpec) -> int:
         """Watch a resource from now on.
@@ -186,14 +208,42 @@ class Engine:
             EngineError: the engine broke.
         """
         number = self._phases
-        if self._executed < number:
-            raise EngineError(f"cannot execute {phase.name}: another phase has not ended")
-        self._phases += 1
-        content = await asyncio.to_thread(lambda: msgspec.json.encode(phase_file(phase)))
-        (self._out / RAW_FOLDER / f"phase-{number}.json").write_bytes(content)
-        await self._command(Execute(number))
-        await self._wait(lambda: self._executed > number, None, f"execute {phase.name}")
+        await self.prepare(number, await asyncio.to_thread(phase_file, phase))
+        return await self.send(number)
+
+    async def prepare(self, number: int, plan: PhaseFile) -> None:
+        """Let the engine read a phase, or its share of one, for :meth:`send`; ``number`` is new to the engine.
+
+        Raises:
+            EngineError: the engine broke, or another phase has not ended.
+        """
+        if self._executed < self._begun:
+            raise EngineError(f"cannot execute {plan.name}: another phase has not ended")
+        self._phases = number + 1
+        await asyncio.to_thread(write_phase, self.folder, number, plan)
+        await self._command(Prepare(number))
+        await self._wait(lambda: self._prepared == number, None, f"prepare {plan.name}")
+
+    async def send(self, number: int, start_ns: int = -1) -> Progress:
+        """Execute the phase that was prepared, otherwise as :meth:`execute`.
+
+        Args:
+            start_ns: on the trial's clock, what due times count from; -1: as soon as the first can be on time.
+        """
+        self._begun += 1
+        await self._command(Execute(number, start_ns))
+        await self._wait(lambda: self._executed == self._begun, None, f"execute phase {number}")
         return self.progress
+
+    def next_phase(self) -> int:
+        """A number for a phase that other engines execute."""
+        self._phases += 1
+        return self._phases - 1
+
+    @property
+    def failure(self) -> PlanebenchError | None:
+        """Why the engine is of no more use; None: it is."""
+        return self._failure
 
     async def until(self, predicate: Callable[[Progress], bool], timeout_s: float) -> bool:
         """Wait until a report fulfils the predicate; False where none does in time.
@@ -280,7 +330,7 @@ class Engine:
         self._ended = True
         if self._failure is None and not (self._stopping and code == 0):
             self._failure = EngineError(
-                f"the load engine ended unasked (exit code {code}): see {self._out / LOG}",
+                f"the load engine ended unasked (exit code {code}): see {self._log}",
                 log_tail=self._log_tail(),
             )
         async with self._news:
@@ -293,6 +343,8 @@ class Engine:
                 self.on_progress(self.progress)
         if isinstance(message, Executed):
             self._executed += 1
+        elif isinstance(message, Prepared):
+            self._prepared = message.phase
         elif isinstance(message, Synced):
             self._synced[message.watch] = message.objects
         elif isinstance(message, Ready):
@@ -308,5 +360,5 @@ class Engine:
             self._failure = EngineError(message.message, log_tail=self._log_tail())
 
     def _log_tail(self) -> tuple[str, ...]:
-        lines = (self._out / LOG).read_text(errors="replace").splitlines()
+        lines = self._log.read_text(errors="replace").splitlines()
         return tuple(lines[-_LOG_TAIL_LINES:])

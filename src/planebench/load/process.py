@@ -32,6 +32,8 @@ from planebench.load.protocol import (
     Health,
     Message,
     PhaseFile,
+    Prepare,
+    Prepared,
     Ready,
     Refused,
     Report,
@@ -71,6 +73,8 @@ class Process:
         self.peer.on_unauthorized = lambda: tell(Unauthorized())
         self.watches: dict[str, watches.Watch] = {}
         self.numbers = itertools.count()
+        self.plan: PhaseFile | None = None
+        """The phase that is prepared."""
         self.policy = _become_real_time()
         self.reported = b""
         self.report_ns = 0
@@ -112,6 +116,8 @@ class Process:
     def obey(self, command: Command) -> None:
         if isinstance(command, Stop):
             self.loop.stop()
+        elif isinstance(command, Prepare):
+            self.prepare(command)
         elif isinstance(command, Execute):
             self.execute(command)
         elif isinstance(command, Watch):
@@ -120,12 +126,20 @@ class Process:
             self.peer.authorize(command.access)
             self.dispatcher.authorize()
 
-    def execute(self, command: Execute) -> None:
+    def prepare(self, command: Prepare) -> None:
         path = self.records.folder / f"phase-{command.phase}.json"
-        plan = msgspec.json.decode(path.read_bytes(), type=PhaseFile)
+        self.plan = msgspec.json.decode(path.read_bytes(), type=PhaseFile)
         _settle_memory()
-        start_ns = time.monotonic_ns() + _LEAD_NS
-        self.records.phase(command.phase, start_ns - self.start.t0_ns)
+        tell(Prepared(command.phase))
+
+    def execute(self, command: Execute) -> None:
+        plan = self.plan
+        if plan is None:
+            raise PlanebenchError(f"phase {command.phase} was not prepared")
+        self.plan = None
+        t0_ns = self.start.t0_ns
+        start_ns = time.monotonic_ns() + _LEAD_NS if command.start_ns < 0 else t0_ns + command.start_ns
+        self.records.phase(command.phase, start_ns - t0_ns)
         self.dispatcher.execute(command.phase, plan, start_ns)
 
     def watch(self, command: Watch) -> None:

@@ -36,10 +36,18 @@ class Watch(msgspec.Struct, tag=True, frozen=True):
     spec: WatchSpec
 
 
-class Execute(msgspec.Struct, tag=True, frozen=True):
-    """Execute a phase; answered by :class:`Executed`."""
+class Prepare(msgspec.Struct, tag=True, frozen=True):
+    """Read a phase's operations; answered by :class:`Prepared`."""
 
     phase: int
+
+
+class Execute(msgspec.Struct, tag=True, frozen=True):
+    """Execute the phase that was prepared last; answered by :class:`Executed`."""
+
+    phase: int
+    start_ns: int = -1
+    """On the trial's clock: what several engines have agreed upon; -1: as soon as it can be on time."""
 
 
 class Authorize(msgspec.Struct, tag=True, frozen=True):
@@ -52,7 +60,7 @@ class Stop(msgspec.Struct, tag=True, frozen=True):
     """Write everything and end; answered by :class:`Health`."""
 
 
-Command = Start | Watch | Execute | Authorize | Stop
+Command = Start | Watch | Prepare | Execute | Authorize | Stop
 
 
 class Ready(msgspec.Struct, tag=True, frozen=True):
@@ -68,6 +76,12 @@ class Synced(msgspec.Struct, tag=True, frozen=True):
 
 class Report(msgspec.Struct, tag=True, frozen=True):
     progress: Progress
+
+
+class Prepared(msgspec.Struct, tag=True, frozen=True):
+    """A phase can start at once."""
+
+    phase: int
 
 
 class Executed(msgspec.Struct, tag=True, frozen=True):
@@ -101,7 +115,7 @@ class Health(msgspec.Struct, tag=True, frozen=True):
     health: dict[str, Any]
 
 
-Message = Ready | Synced | Refused | Report | Executed | Unauthorized | Failed | Health
+Message = Ready | Synced | Refused | Report | Prepared | Executed | Unauthorized | Failed | Health
 
 
 def encode(message: Command | Message) -> bytes:
@@ -147,6 +161,13 @@ class PhaseFile(msgspec.Struct, frozen=True):
     object_name: list[str]
     namespace: list[int]
     """Indices into ``namespaces``."""
+    number: list[int] = []
+    """Of a share of a phase: the operations' numbers in the whole. Empty: it is the whole."""
+
+
+def write_phase(folder: Path, number: int, plan: PhaseFile) -> None:
+    """``phase-N.json`` in an engine's folder."""
+    (folder / f"phase-{number}.json").write_bytes(msgspec.json.encode(plan))
 
 
 def phase_file(phase: LoadPhase) -> PhaseFile:

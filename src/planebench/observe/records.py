@@ -92,6 +92,13 @@ class Strings:
         self._file.close()
 
 
+def write_start(folder: Path, number: int, start_ns: int) -> None:
+    """Write when a phase has started, at once: its operations' due times count from there."""
+    line = msgspec.json.encode({"phase": number, "start_ns": start_ns})
+    with (folder / "phases.jsonl").open("ab") as file:
+        file.write(line + b"\n")
+
+
 class Records:
     """Everything that a run's engine writes, in one folder.
 
@@ -113,10 +120,7 @@ class Records:
         self._object_lines: list[bytes] = []
 
     def phase(self, number: int, start_ns: int) -> None:
-        """Write when a phase has started, at once: its operations' due times count from there."""
-        line = msgspec.json.encode({"phase": number, "start_ns": start_ns})
-        with (self.folder / "phases.jsonl").open("ab") as file:
-            file.write(line + b"\n")
+        write_start(self.folder, number, start_ns)
 
     def describe(self, description: msgspec.Struct) -> None:
         """Write what an object is; its last description counts."""

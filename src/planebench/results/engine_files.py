@@ -4,6 +4,9 @@
 line per object, and the phases as they were ordered. Whatever ended the engine, the rows up to its last spill are
 read; a torn last row or line is cut off. Operations that have no record (never due, or lost with the engine) get
 one that says so: an answer that is missing must not look like a request that never was.
+
+Where several engines had shares of the phases, each wrote a folder of its own in ``raw/engine``. Their requests bear
+the numbers of the whole phase, on the trial's clock, so that putting them together is all there is to do.
 """
 
 from __future__ import annotations
@@ -144,40 +147,49 @@ _REQUESTS: Final = pl.Schema(
 )
 
 
-def _requests(source: _EngineFolder) -> pl.DataFrame:
+_RECORDED: Final = ("sent_ns", "done_ns", "status", "bytes_sent", "bytes_received", "attempts")
+
+
+def _recorded(source: _EngineFolder) -> pl.DataFrame:
+    """What was recorded of requests: ``phase``, ``operation`` and the rest, ``error`` as a string."""
     columns = source.read("requests")
+    frame = pl.DataFrame({name: columns[name] for name in ("phase", "operation", *_RECORDED)})
+    return frame.with_columns(source.decode(columns["error"]).cast(pl.String).alias("error"))
+
+
+def _requests(source: _EngineFolder) -> pl.DataFrame:
+    senders = [_open(layout.parent) for layout in sorted(source.path.glob("*/layout.json"))]
+    recorded = pl.concat([_recorded(engine) for engine in (source, *senders)])
     starts = {entry["phase"]: entry["start_ns"] for entry in source.json_lines("phases.jsonl")}
     empty = pl.DataFrame(schema=_REQUESTS)
     frames = [empty]
     for number in sorted(starts):
         plan = json.loads((source.path / f"phase-{number}.json").read_bytes())
         frames.append(
-            _phase_requests(source, columns, number, starts[number], plan).select(empty.columns).cast(_REQUESTS)
+            _phase_requests(recorded.filter(pl.col("phase") == number), starts[number], plan)
+            .select(empty.columns)
+            .cast(_REQUESTS)
         )
     return pl.concat(frames).sort("due_ns", maintain_order=True)
 
 
-def _phase_requests(
-    source: _EngineFolder, columns: Columns, number: int, start_ns: int, plan: Mapping[str, Any]
-) -> pl.DataFrame:
+def _phase_requests(recorded: pl.DataFrame, start_ns: int, plan: Mapping[str, Any]) -> pl.DataFrame:
     """One row per planned operation, in the order of the plan."""
-    mine = columns["phase"] == number
-    operation = columns["operation"][mine]
+    operation = recorded["operation"].to_numpy()
     planned = len(plan["due_ns"])
 
-    def spread(values: npt.NDArray[np.int64], missing: int) -> npt.NDArray[np.int64]:
+    def spread(column: str, missing: int) -> npt.NDArray[np.int64]:
         spread = np.full(planned, missing, dtype=np.int64)
-        spread[operation] = values
+        spread[operation] = recorded[column].to_numpy()
         return spread
 
-    recorded = np.zeros(planned, dtype=bool)
-    recorded[operation] = True
+    error = np.full(planned, UNFINISHED, dtype=object)
+    error[operation] = recorded["error"].to_list()
     template = np.asarray(plan["template"], dtype=np.int64)
 
     def of_template(key: str) -> pl.Series:
         return pl.Series([entry[key] for entry in plan["templates"]], dtype=pl.String).gather(template)
 
-    error = source.decode(spread(columns["error"][mine], -1)).cast(pl.String)
     return pl.DataFrame(
         {
             "phase": pl.repeat(plan["name"], planned, eager=True),
@@ -189,13 +201,13 @@ def _phase_requests(
             "namespace": pl.Series(plan["namespaces"], dtype=pl.String).gather(plan["namespace"]),
             "name": pl.Series(plan["object_name"], dtype=pl.String),
             "due_ns": np.asarray(plan["due_ns"], dtype=np.int64) + start_ns,
-            "sent_ns": spread(columns["sent_ns"][mine], -1),
-            "done_ns": spread(columns["done_ns"][mine], -1),
-            "status": spread(columns["status"][mine], 0),
-            "bytes_sent": spread(columns["bytes_sent"][mine], 0),
-            "bytes_received": spread(columns["bytes_received"][mine], 0),
-            "attempts": spread(columns["attempts"][mine], 0),
-            "error": error.set(pl.Series(~recorded), UNFINISHED),
+            "sent_ns": spread("sent_ns", -1),
+            "done_ns": spread("done_ns", -1),
+            "status": spread("status", 0),
+            "bytes_sent": spread("bytes_sent", 0),
+            "bytes_received": spread("bytes_received", 0),
+            "attempts": spread("attempts", 0),
+            "error": pl.Series(error.tolist(), dtype=pl.String),
         }
     )
 

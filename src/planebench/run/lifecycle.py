@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from planebench import nodes
 from planebench.kube.client import ApiError, Client
-from planebench.load import Engine
+from planebench.load.spread import Load
 from planebench.model import ComponentError, LoadPhase, PlanebenchError, Progress, Stage
 from planebench.plan import CANARY, NODES, Kind, Planner
 from planebench.planes import Convergence, Plane, Seen
@@ -47,7 +47,7 @@ class Lifecycle:
         scenario: Scenario,
         plane: Plane,
         planner: Planner,
-        engine: Engine,
+        engine: Load,
         record: Recorder,
         boundary: Boundary,
         leftovers: Callable[[], Awaitable[list[str]]],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import secrets
 import shutil
@@ -25,6 +26,7 @@ from planebench.components import Audit
 from planebench.kube.client import ApiError, Client
 from planebench.kube.etcd import EtcdError
 from planebench.load import Engine, connections_for
+from planebench.load.spread import Load, spread
 from planebench.model import ComponentProcess, ExitCode, PlanebenchError, Progress, Stage, UsageError
 from planebench.observe import clock
 from planebench.observe.machine import MachineSampler
@@ -79,6 +81,8 @@ class RunOptions:
     """Follow each object's way through the components; implies ``audit``."""
     profile: bool = False
     """Take CPU and heap profiles of the components while objects are created."""
+    load_processes: int = 1
+    """How many send the load. More than one: another one watches."""
 
     target: Target | None = None
     """Run on this cluster of others; None: on a control plane of planebench's own."""
@@ -331,14 +335,7 @@ class _Trial:
 
         async with (
             Client(cluster.admin, user_agent="planebench-scrape") as metrics,
-            Engine.start(
-                cluster.load,
-                self._folder.path,
-                self._t0_ns,
-                connections=connections_for(self._peak_per_s),
-                audit_id=audit_id(self._run_id) if self._options.trace else "",
-                on_progress=self._progress,
-            ) as engine,
+            self._load(cluster) as engine,
             self._logged_in(cluster, engine),
             self._sampling(cluster, engine),
             self._scraping(cluster, metrics) as scraper,
@@ -378,6 +375,31 @@ class _Trial:
             if self._target is not None:
                 await existing.take_over(self._target, self._plane, scraper, self._folder.scrapes, self._t0_ns)
 
+    @contextlib.asynccontextmanager
+    async def _load(self, cluster: Cluster) -> AsyncIterator[Load]:
+        """One engine that watches and sends, or one that watches beside several that send."""
+        senders = self._options.load_processes if self._options.load_processes > 1 else 0
+        path, t0_ns = self._folder.path, self._t0_ns
+        start = functools.partial(
+            Engine.start,
+            cluster.load,
+            path,
+            t0_ns,
+            connections=connections_for(self._peak_per_s / max(senders, 1)),
+            audit_id=audit_id(self._run_id) if self._options.trace else "",
+        )
+        async with contextlib.AsyncExitStack() as stack:
+            if not senders:
+                yield await stack.enter_async_context(start(on_progress=self._progress))
+                return
+            observer = await stack.enter_async_context(start())
+            sending = [
+                await stack.enter_async_context(start(name=f"sender-{number}")) for number in range(1, senders + 1)
+            ]
+            yield await stack.enter_async_context(
+                spread(observer, sending, path, t0_ns, on_progress=self._progress)
+            )
+
     async def _read_consistency(self, cluster: Cluster, planner: Planner) -> None:
         """After faults of components: etcd's truth, for all that was acknowledged and shown to be held against."""
         struck = any(not isinstance(fault, NodeFault) for fault in self._scenario.faults)
@@ -410,7 +432,7 @@ class _Trial:
             self._folder.write_stuck(self._stuck)
 
     @contextlib.asynccontextmanager
-    async def _logged_in(self, cluster: Cluster, engine: Engine) -> AsyncIterator[None]:
+    async def _logged_in(self, cluster: Cluster, engine: Load) -> AsyncIterator[None]:
         """The credentials of a kubeconfig are renewed meanwhile."""
         if not isinstance(cluster, ExistingCluster):
             yield
@@ -465,8 +487,8 @@ class _Trial:
         return max(lifecycle.creation.arrival.peak_per_s, lifecycle.cleanup.rate)
 
     @contextlib.asynccontextmanager
-    async def _sampling(self, cluster: Cluster, engine: Engine) -> AsyncIterator[None]:
-        own = [harness_process("planebench", os.getpid()), harness_process("load-engine", engine.pid)]
+    async def _sampling(self, cluster: Cluster, engine: Load) -> AsyncIterator[None]:
+        own = [harness_process(name, pid) for name, pid in {"planebench": os.getpid(), **engine.processes}.items()]
         raw = self._folder.raw
 
         def processes() -> list[ComponentProcess]:

@@ -79,7 +79,8 @@ def evaluate_seen(seen: Observations, *, own_metrics: bool = True) -> Result:
     after_faults = resilience.indicators()
     late = lateness(seen)
     health = engine_health(folder.harness())
-    engine = verdict.check_engine(health)
+    senders = verdict.check_senders(health)
+    engine = [*verdict.check_engine(health), *([senders] if senders else [])]
     certificate = Certificate(seen, health)
     parts = components(seen, scrapes, indicators, own_metrics=own_metrics)
     findings = _findings(seen, scrapes, indicators, late, [*engine, *certificate.findings()], parts)

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from planebench import verdict
 from planebench.model import Stage
 from planebench.results.document import Finding, Lateness, Row
 from planebench.slis.catalog import CATALOG
@@ -89,8 +90,10 @@ class Doubts:
             share = f"{indicator.impossible:,} of {indicator.n:,}"
             doubts.append(Doubt(math.inf, f"durations are below zero: {share}"))
         doubts += self._gaps(indicator)
+        # What a lost one had sent, and what came of it, is in every figure or in none.
+        doubts += [_not_so(finding) for finding in self._engine if finding.name == verdict.SENDERS]
         if indicator.definition.unit == "s":
-            doubts += [Doubt(math.inf, f"not so: {finding.title} ({finding.value})") for finding in self._engine]
+            doubts += [_not_so(finding) for finding in self._engine]
             late_s = self._late_s.get(indicator.measured_in or "", 0.0)
             if indicator.from_due and late_s:
                 doubts.append(Doubt(late_s, f"requests were sent late: p99 {late_s * 1e3:.1f} ms"))
@@ -114,6 +117,10 @@ class Doubts:
             return [Doubt(longest_s, f"a fault kept a watch from seeing for {longest_s:.1f} s", worse_only=True)]
         longest_s = longest_gap_s(gaps)
         return [Doubt(longest_s, f"a watch was interrupted for {longest_s * 1e3:.1f} ms")]
+
+
+def _not_so(finding: Finding) -> Doubt:
+    return Doubt(math.inf, f"not so: {finding.title} ({finding.value})")
 
 
 def _lossy() -> pl.Expr:

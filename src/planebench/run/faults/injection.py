@@ -10,7 +10,7 @@ from typing import Final
 
 from planebench.cluster.local import LocalCluster
 from planebench.kube.client import ApiError
-from planebench.load import Engine
+from planebench.load.spread import Load
 from planebench.model import ComponentError, EvictionRecord, FaultRecord
 from planebench.plan import NODES
 from planebench.run.faults.again import play_again
@@ -105,7 +105,7 @@ class Faults:
     keeps its distance from it, up to :data:`_DISTANCE_S`. Those that were to go on together do.
     """
 
-    def __init__(self, around: Surroundings, engine: Engine, record: Recorder) -> None:
+    def __init__(self, around: Surroundings, engine: Load, record: Recorder) -> None:
         self._around = around
         self._engine = engine
         self._record = record
