@@ -38,6 +38,8 @@ MOST_OUTSIDE: Final = 0.1
 """Of the machine's CPU, taken by others over five seconds."""
 MOST_STALE_S: Final = 0.05
 """1% of the 5 s within which a pod has to start (kubernetes/community, sig-scalability/slos/slos.md)."""
+MOST_APART_S: Final = 0.01
+"""By which a worker's clock may be wrong: what a time from its request to an event that we saw may be off."""
 MOST_QUEUED: Final = 0.01
 """Of the objects that the simulator played: more, and the 99th percentile tells its queue."""
 MOST_GROWTH_S: Final = 0.01
@@ -269,6 +271,23 @@ def check_senders(health: Mapping[str, Any]) -> Finding | None:
         ok=not lost,
         affects="run",
         action="see its log (logs/ in the run folder, or the Dask worker's), mend it, and run it again",
+    )
+
+
+def check_worker_clocks(error_s: Mapping[str, float]) -> Finding | None:
+    """How well the clocks of other machines are known; ``error_s``: machine's worker -> by how much its clock may
+    be wrong. None where all processes read one clock."""
+    if not error_s:
+        return None
+    name, worst = max(error_s.items(), key=lambda item: item[1])
+    return Finding(
+        name="load.clocks",
+        title="workers' clocks are known",
+        value=f"to {worst * 1e3:.2f} ms ({name})",
+        bound=f"{MOST_APART_S * 1e3:g} ms",
+        ok=worst <= MOST_APART_S,
+        affects="run",
+        action="use workers with a shorter way to the scheduler, and let their time services settle",
     )
 
 

@@ -32,9 +32,9 @@ from planebench.results import Result, RunFolder
 from planebench.results.folder import write_text
 
 DEFAULT = "kubevirt-density"
-MOST_PROCESSES = 64
 DEFAULT_ELSEWHERE = "pod-density"
 """On a cluster that planebench has not started: its nodes take pods, whatever else is installed."""
+MOST_PROCESSES = 64
 
 
 def complete_scenarios(incomplete: str) -> list[str]:
@@ -88,6 +88,22 @@ def run(
             help="Send the load from this many processes, where one core is not enough; another one watches.",
         ),
     ] = 1,
+    workers: Annotated[
+        str,
+        typer.Option(
+            "--workers",
+            metavar="SCHEDULER",
+            help="Send the load from the workers of a Dask scheduler, for instance tcp://10.0.0.1:8786.",
+        ),
+    ] = "",
+    workers_api_host: Annotated[
+        str,
+        typer.Option(
+            "--workers-api-host",
+            metavar="HOST",
+            help="By which address --workers reach the API server, where theirs is another than this machine's.",
+        ),
+    ] = "",
     dry_run: DryRun = False,
     kubeconfig: Kubeconfig = None,
     context: Context = None,
@@ -125,6 +141,8 @@ def run(
         trace=trace,
         profile=profile,
         load_processes=load_processes,
+        workers=workers,
+        workers_api_host=workers_api_host,
     )
     folder = out or runs.default_folder(wanted)
 

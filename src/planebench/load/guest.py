@@ -1,8 +1,7 @@
 """An engine on another machine: what a Dask worker holds for a run, and what it says.
 
-It is a Dask actor: all methods run on the worker's event loop, each answers at once, and the run asks again for what
-goes on. What the engine writes is handed over as it grows, so that a worker that is lost takes no more along than it
-had not told.
+It is a Dask actor: its methods run on the worker's event loop, each answers soon, and the run asks again for what
+goes on. What the engine writes is handed over as it grows: a worker that is lost takes along what it had not told.
 """
 
 from __future__ import annotations
@@ -60,8 +59,8 @@ class Luggage:
         for name, content in (("ca", self.ca), ("certificate", self.certificate), ("key", self.key)):
             if content is not None:
                 paths[name] = folder / f"{name}.pem"
-                with open(os.open(paths[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                    file.write(content)
+                paths[name].touch(mode=0o600)
+                paths[name].write_bytes(content)
         identity = self.access.identity
         if identity is not None:
             identity = replace(identity, certificate=paths["certificate"], key=paths["key"])

@@ -212,8 +212,9 @@ class Spread:
         healths = await asyncio.gather(*(sender.stop() for sender in self._senders))
         told = {}
         for sender, health in zip(self._senders, healths, strict=True):
-            if not health:
-                self.lost.setdefault(sender.name, "lost at the end: it did not tell how it was")
+            if "cpu_s" not in health:
+                reason = sender.failure or "it did not tell how it was"
+                self.lost.setdefault(sender.name, f"lost at the end: {reason}")
             told[sender.name] = {**health, "lost": self.lost.get(sender.name, "")}
         return combined(await self._observer.stop(), told)
 
@@ -248,8 +249,8 @@ async def spread(
 
 
 def merged(seen: Progress, shares: Sequence[Progress]) -> Progress:
-    """One report of several shares of a phase. Counts add up. A percentile of the whole is at most the worst of the
-    shares', and that is what is told on the way; the result comes from the records."""
+    """One report of several shares of a phase. Counts add up. A percentile of the whole is at most the worst of
+    the shares', and that is what is told on the way; the result comes from the records."""
     return replace(
         seen,
         phase=next((share.phase for share in shares if share.phase), seen.phase),

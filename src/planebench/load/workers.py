@@ -1,14 +1,15 @@
 """Senders on the workers of a Dask scheduler: an existing engine starts processes on machines, we use it.
 
-Each worker holds a :class:`planebench.load.guest.Guest`. Requests are stamped by the worker's own monotonic clock, so a
-response time never spans two clocks; what that clock has to do with ours, an exchange of pings tells, and how far that
-may be wrong goes into the certificate.
+Each worker holds a :class:`planebench.load.guest.Guest`. Requests are stamped by the worker's own monotonic clock:
+a response time never spans two clocks. What that clock has to do with ours, an exchange of pings tells, and how
+far that may be wrong goes into the certificate.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -67,6 +68,7 @@ class Worker:
         self._begun = 0
         self._executed = 0
         self._host = ""
+        self._health: dict[str, Any] = {}
         self._one_clock = False
         self._offset = Offset(0, 0)
         self._news = asyncio.Condition()
@@ -83,7 +85,7 @@ class Worker:
         hello = await self._ask("hello")
         if hello.version != __version__:
             raise UsageError(
-                f"--workers: {self.name} has planebench {hello.version}, this is {__version__}; install the same there"
+                f"--workers: {self.name} has planebench {hello.version}, this is {__version__}; install that there"
             )
         self._host = hello.host
         self._one_clock = hello.clock == clock_id()
@@ -121,21 +123,25 @@ class Worker:
 
     async def stop(self) -> dict[str, Any]:
         """Stop the engine there, and bring home what it has written."""
-        if self._polling is not None:
-            self._polling.cancel()
-            await asyncio.wait([self._polling])
-        if self.failure is not None or self._polling is None:
-            return {"host": self._host}
-        try:
-            health: dict[str, Any] = await self._ask("stop")
-            while any((await self._take()).files.values()):
-                pass
-            later = await self._compare_clocks()
-            await self._ask("end")
-        except PlanebenchError as error:
-            self.failure = error
-            return {}
-        return {**health, "host": self._host, "clock": self._clock(later)}
+        if not self._health:
+            if self._polling is not None:
+                self._polling.cancel()
+                await asyncio.wait([self._polling])
+            self._health = {"host": self._host}
+            if self.failure is None:
+                try:
+                    self._health |= await self._last_news()
+                except PlanebenchError as error:
+                    self.failure = error
+        return self._health
+
+    async def _last_news(self) -> dict[str, Any]:
+        health: dict[str, Any] = await self._ask("stop")
+        while any((await self._take()).files.values()):
+            pass
+        clock = self._clock(await self._compare_clocks())
+        await self._ask("end")
+        return {**health, "clock": clock}
 
     def _clock(self, later: Offset) -> dict[str, Any]:
         """What is known of the worker's clock, in milliseconds."""
@@ -184,14 +190,14 @@ class Worker:
         """The newest report, and what was written since the last one, on our disk."""
         news: News = await self._ask("news", self._known)
         for name, content in news.files.items():
-            if content:
-                with (self._folder / name).open("ab") as file:
-                    file.write(content)
-                self._known[name] = self._known.get(name, 0) + len(content)
+            with (self._folder / name).open("ab") as file:
+                file.write(content)
+            self._known[name] = self._known.get(name, 0) + len(content)
         return news
 
-    async def _ask(self, method: str, *arguments: Any, timeout_s: float = _ANSWER_S) -> Any:
-        """Call a method there. Raises what it raises, and EngineError where there is no answer."""
+    async def _ask(self, method: str, *arguments: Any, timeout_s: float | None = None) -> Any:
+        """Call a method there. Raises EngineError with what it raises, or where there is no answer in time."""
+        timeout_s = timeout_s or _ANSWER_S
         try:
             return await asyncio.wait_for(_answer(getattr(self._guest, method)(*arguments)), timeout_s)
         except PlanebenchError as error:
@@ -230,7 +236,7 @@ async def workers(
         audit_id: see :meth:`planebench.load.Engine.start`.
 
     Raises:
-        UsageError: Dask is not installed, no scheduler answers, it has no workers, or they have another planebench.
+        UsageError: Dask is not installed, no scheduler answers, it has no workers, or they lack this planebench.
         EngineError: a worker cannot reach the API server.
     """
     if api_host:
@@ -238,24 +244,18 @@ async def workers(
     async with contextlib.AsyncExitStack() as stack:
         client = await _connect(scheduler)
         stack.push_async_callback(client.close)
-        addresses = sorted(await client.run(_here))
+        addresses = sorted(await client.run(os.getpid))  # something that every worker can do
         if not addresses:
-            raise UsageError(
-                f"--workers {scheduler}: the scheduler has no workers; start some (docs/many-machines.md)"
-            )
+            raise UsageError(f"--workers {scheduler}: the scheduler has no workers; see docs/many-machines.md")
         found = []
         for number, address in enumerate(addresses, 1):
             guest = await _place(client, address)
             found.append(Worker(address, guest, out / RAW_FOLDER / f"worker-{number}", t0_ns))
-        await asyncio.gather(*(worker.start(access, connections(len(found)), audit_id) for worker in found))
         try:
+            await asyncio.gather(*(worker.start(access, connections(len(found)), audit_id) for worker in found))
             yield found
         finally:
             await asyncio.gather(*(worker.stop() for worker in found), return_exceptions=True)
-
-
-def _here() -> None:
-    """Something that every worker can do."""
 
 
 async def _connect(scheduler: str) -> Any:
@@ -264,7 +264,7 @@ async def _connect(scheduler: str) -> Any:
     except ImportError:
         raise UsageError("--workers: needs Dask: pip install 'planebench[dask]'") from None
     try:
-        return await Client(scheduler, asynchronous=True, timeout=_CONNECT_S)
+        return await Client(scheduler, asynchronous=True, timeout=_CONNECT_S)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, TimeoutError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UsageError(f"--workers {scheduler}: no Dask scheduler answers: {reason}") from None
@@ -279,6 +279,6 @@ async def _place(client: Any, address: str) -> Any:
         raise UsageError(f"--workers: {address} does not take anything within {_START_S:g} s") from None
     except Exception as error:
         raise UsageError(
-            f"--workers: {address} cannot hold a load process: {type(error).__name__}: {error}; planebench has to be "
-            "installed there, too"
+            f"--workers: {address} cannot hold a load process; is planebench[dask] installed there? "
+            f"{type(error).__name__}: {error}"
         ) from None

@@ -5,8 +5,8 @@ line per object, and the phases as they were ordered. Whatever ended the engine,
 read; a torn last row or line is cut off. Operations that have no record (never due, or lost with the engine) get
 one that says so: an answer that is missing must not look like a request that never was.
 
-Where several engines had shares of the phases, each wrote a folder of its own in ``raw/engine``. Their requests bear
-the numbers of the whole phase, on the trial's clock, so that putting them together is all there is to do.
+Where several engines had shares of the phases, each wrote a folder of its own in ``raw/engine``. Their requests
+bear the numbers of the whole phase, on the trial's clock, so that putting them together is all there is to do.
 """
 
 from __future__ import annotations

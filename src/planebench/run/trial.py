@@ -26,7 +26,9 @@ from planebench.components import Audit
 from planebench.kube.client import ApiError, Client
 from planebench.kube.etcd import EtcdError
 from planebench.load import Engine, connections_for
-from planebench.load.spread import Load, spread
+from planebench.load.spread import LOCAL_LEAD_S, Load, Sender, spread
+from planebench.load.workers import LEAD_S as REMOTE_LEAD_S
+from planebench.load.workers import workers
 from planebench.model import ComponentProcess, ExitCode, PlanebenchError, Progress, Stage, UsageError
 from planebench.observe import clock
 from planebench.observe.machine import MachineSampler
@@ -54,6 +56,8 @@ Cluster = LocalCluster | NamedCluster | ExistingCluster
 _SCRAPE_PERIOD_S: Final = 5.0
 _SHORTEST_PROFILE_S: Final = 10.0
 _LONGEST_PROFILE_S: Final = 30.0
+_MANY: Final = 1000
+"""Senders: with so many, or nothing of its own to send, an engine opens as few connections as it can."""
 _STILL_S: Final = 1.0
 """Nothing is asked for any more: time for the last watch events to arrive."""
 _RAN_OUT: Final = "the run's time is over: {limit} (timeouts.run, or --timeout)"
@@ -83,6 +87,10 @@ class RunOptions:
     """Take CPU and heap profiles of the components while objects are created."""
     load_processes: int = 1
     """How many send the load. More than one: another one watches."""
+    workers: str = ""
+    """A Dask scheduler, whose workers send the load."""
+    workers_api_host: str = ""
+    """By which name these reach the API server; empty: by the same as we."""
 
     target: Target | None = None
     """Run on this cluster of others; None: on a control plane of planebench's own."""
@@ -137,6 +145,8 @@ async def run(
 
 def demand_possible(scenario: Scenario, options: RunOptions) -> None:
     """Raises UsageError, with a line for each thing, where a scenario cannot be run so."""
+    if options.workers and options.load_processes > 1:
+        raise UsageError("--workers, --load-processes: the load is sent by workers or by processes here, not both")
     if options.target is not None:
         if options.audited or options.profile or options.keep_up:
             raise UsageError(
@@ -377,28 +387,41 @@ class _Trial:
 
     @contextlib.asynccontextmanager
     async def _load(self, cluster: Cluster) -> AsyncIterator[Load]:
-        """One engine that watches and sends, or one that watches beside several that send."""
-        senders = self._options.load_processes if self._options.load_processes > 1 else 0
-        path, t0_ns = self._folder.path, self._t0_ns
-        start = functools.partial(
-            Engine.start,
-            cluster.load,
-            path,
-            t0_ns,
-            connections=connections_for(self._peak_per_s / max(senders, 1)),
-            audit_id=audit_id(self._run_id) if self._options.trace else "",
-        )
+        """One engine that watches and sends; or one that watches, and several that send."""
+        options, path, t0_ns = self._options, self._folder.path, self._t0_ns
+        audit = audit_id(self._run_id) if options.trace else ""
+        start = functools.partial(Engine.start, cluster.load, path, t0_ns, audit_id=audit)
         async with contextlib.AsyncExitStack() as stack:
-            if not senders:
-                yield await stack.enter_async_context(start(on_progress=self._progress))
+            if options.load_processes == 1 and not options.workers:
+                alone = start(connections=self._connections(1), on_progress=self._progress)
+                yield await stack.enter_async_context(alone)
                 return
-            observer = await stack.enter_async_context(start())
-            sending = [
-                await stack.enter_async_context(start(name=f"sender-{number}")) for number in range(1, senders + 1)
-            ]
-            yield await stack.enter_async_context(
-                spread(observer, sending, path, t0_ns, on_progress=self._progress)
-            )
+            observer = await stack.enter_async_context(start(connections=self._connections(_MANY)))
+            senders: list[Sender] = []
+            lead_s = LOCAL_LEAD_S
+            if options.workers:
+                there = workers(
+                    options.workers,
+                    cluster.load,
+                    path,
+                    t0_ns,
+                    api_host=options.workers_api_host,
+                    connections=self._connections,
+                    audit_id=audit,
+                )
+                senders += await stack.enter_async_context(there)
+                lead_s = REMOTE_LEAD_S
+            else:
+                several = self._connections(options.load_processes)
+                for number in range(1, options.load_processes + 1):
+                    engine = start(name=f"sender-{number}", connections=several)
+                    senders.append(await stack.enter_async_context(engine))
+            together = spread(observer, senders, path, t0_ns, lead_s=lead_s, on_progress=self._progress)
+            yield await stack.enter_async_context(together)
+
+    def _connections(self, senders: int) -> int:
+        """How many each of so many senders opens beforehand."""
+        return connections_for(self._peak_per_s / senders)
 
     async def _read_consistency(self, cluster: Cluster, planner: Planner) -> None:
         """After faults of components: etcd's truth, for all that was acknowledged and shown to be held against."""

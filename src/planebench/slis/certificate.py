@@ -43,8 +43,10 @@ class Certificate:
 
     def findings(self) -> list[Finding]:
         """In the order of the report; what was not noted yet when the run was made is left out."""
+        apart = verdict.check_worker_clocks(self.apart_s)
         found = [
             *self.clock(),
+            *([apart] if apart else []),
             verdict.check_observation({stage: sample.percentile(99) for stage, sample in self.staleness.items()}),
             self._simulator,
             verdict.check_outside(
@@ -62,7 +64,28 @@ class Certificate:
 
     def doubts(self, indicator: Indicator) -> list[Doubt]:
         """What these checks make of an indicator."""
-        return [*self._of_machine(indicator), *self._of_receipts(indicator), *self._of_simulator(indicator)]
+        return [
+            *self._of_machine(indicator),
+            *self._of_receipts(indicator),
+            *self._of_simulator(indicator),
+            *self._of_clocks(indicator),
+        ]
+
+    # --- clocks of other machines
+
+    @cached_property
+    def apart_s(self) -> dict[str, float]:
+        """Worker on another machine -> by how much what we know of its clock may be wrong."""
+        senders = self._health.get("senders") or {}
+        clocks = {name: told["clock"] for name, told in senders.items() if "clock" in told}
+        return {name: clock["error_ms"] / 1e3 for name, clock in clocks.items() if not clock["shared"]}
+
+    def _of_clocks(self, indicator: Indicator) -> list[Doubt]:
+        """A time from a worker's request to an event spans two clocks, a response does not."""
+        if not self.apart_s or not indicator.watches or indicator.definition.unit != "s":
+            return []
+        worst = max(self.apart_s.values())
+        return [Doubt(worst, f"workers' clocks are known to {worst * 1e3:.1f} ms only")]
 
     # --- receipts
 
