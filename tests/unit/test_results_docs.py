@@ -64,6 +64,7 @@ def test_every_check_is_told() -> None:
         verdict.check_lateness(late, None),
         *verdict.check_engine({"busiest_second": 0.1, "loop_lag_ms": {"p99": 1}}),
         *verdict.check_engine({}),
+        *senders(),
         verdict.check_watches(0, 0, 0),
         verdict.check_restarts({}),
         verdict.check_negative({}),
@@ -81,6 +82,12 @@ def test_every_check_is_told() -> None:
             verdict.MISSED: "missed SLOs may be inconclusive",
         }.get(finding.affects)
         assert expected is None or weights[finding.name].strip("| ") == expected
+
+
+def senders() -> list[Finding]:
+    lost, clocks = verdict.check_senders({"senders": {}}), verdict.check_worker_clocks({"worker": 0.001})
+    assert lost and clocks
+    return [lost, clocks]
 
 
 def certificate() -> list[Finding]:

@@ -151,6 +151,42 @@ def test_a_clock_that_was_set(tmp_path: Path) -> None:
     )
 
 
+def with_clocks(run: SyntheticRun, *errors_ms: float) -> SyntheticRun:
+    """Workers on other machines, and one here."""
+    clocks = [{"shared": False, "error_ms": error_ms} for error_ms in errors_ms]
+    senders = [*clocks, {"shared": True, "error_ms": 0.0}]
+    run.health["senders"] = {f"w-{number}": {"lost": "", "clock": clock} for number, clock in enumerate(senders)}
+    return run
+
+
+def test_clocks_of_other_machines_are_told(tmp_path: Path) -> None:
+    result = evaluate(with_clocks(pods()[0], 2.0, 5.0), tmp_path)
+    finding = check(result, "load.clocks")
+    assert (finding.ok, finding.value) == (True, "to 5.00 ms (w-1)")
+    assert result.verdict is Judgement.PASS
+
+
+def test_what_is_not_known_of_clocks_is_a_doubt_of_durations_that_span_two(tmp_path: Path) -> None:
+    run, truth = pods()
+    run.overrides = {
+        **run.overrides,
+        "slos[1].max": f"{max(truth.startup_s) - 0.1:.6f}s",
+        "slos[1].percentile": "100",
+    }
+    result = evaluate(with_clocks(run, 200.0), tmp_path)
+    assert not check(result, "load.clocks").ok
+    assert result.verdict is Judgement.INCONCLUSIVE
+    assert judged(result, "creation.startup") == (
+        Judgement.INCONCLUSIVE,
+        "missed, but workers' clocks are known to 200.0 ms only",
+    )
+    assert judged(result, "creation.response")[0] is Judgement.PASS, "within one clock"
+
+
+def test_one_clock_needs_no_check(tmp_path: Path) -> None:
+    assert "load.clocks" not in {finding.name for finding in evaluate(with_clocks(pods()[0]), tmp_path).validity}
+
+
 # --- receipts ------------------------------------------------------------------------------------------------
 
 

@@ -142,6 +142,26 @@ def test_a_troubled_engine_makes_durations_doubtful(tmp_path: Path, health: dict
     assert result.verdict is Judgement.INCONCLUSIVE
 
 
+def test_a_lost_process_makes_everything_doubtful(tmp_path: Path) -> None:
+    run, _ = pods()
+    run.overrides = {"slos[0].max": "1us"}  # missed: also that cannot be said
+    run.health["senders"] = {"sender-1": {"lost": ""}, "sender-2": {"lost": "lost in creation, 3 of its 50 ..."}}
+    result = evaluate(run, tmp_path)
+    finding = check(result, "load.senders")
+    assert (finding.ok, finding.value) == (False, "sender-2 was lost in creation, 3 of its 50 ...")
+    assert {judgement for judgement, _ in judged(result).values()} == {Judgement.INCONCLUSIVE}
+    assert result.verdict is Judgement.INCONCLUSIVE
+    assert verdict.exit_code(result) == ExitCode.INCONCLUSIVE
+
+
+def test_processes_that_all_came_to_the_end_are_counted(tmp_path: Path) -> None:
+    run, _ = pods()
+    run.health["senders"] = {f"sender-{number}": {"lost": ""} for number in range(4)}
+    result = evaluate(run, tmp_path)
+    assert check(result, "load.senders").value == "all 4"
+    assert result.verdict is Judgement.PASS
+
+
 def test_the_engine_s_report_may_lie_deeper(tmp_path: Path) -> None:
     run, _ = pods()
     run.health = {"engine": run.health, "sampler": {}}

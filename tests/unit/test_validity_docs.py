@@ -25,6 +25,7 @@ def test_bounds_are_told() -> None:
     assert row("growth of its median")[1] == f"{verdict.MOST_GROWTH_S * 1e3:g} ms"
     assert row("its CPU over five seconds")[1] == f"{verdict.MOST_BUSY:.0%} of the machine's cores"
     assert row("CPU that others took")[1] == f"{verdict.MOST_OUTSIDE:.0%} of all cores"
+    assert row("what a worker's clock")[1] == f"{verdict.MOST_APART_S * 1e3:g} ms"
     assert row("time in which tasks waited")[1] == f"{verdict.MOST_MEMORY_PRESSURE:.0%}"
 
 
