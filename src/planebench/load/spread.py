@@ -203,7 +203,7 @@ class Spread:
                 self.lost.setdefault(sender.name, f"lost between phases: {sender.failure}")
         left = [sender for sender in self._senders if sender.name not in self.lost]
         if not left:
-            told = "; ".join(f"{name} was {what}" for name, what in self.lost.items())
+            told = "; ".join(f"{name} was {what}" for name, what in sorted(self.lost.items()))
             raise EngineError(f"no load process is left: {told}")
         return left
 
