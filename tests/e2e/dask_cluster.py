@@ -25,7 +25,8 @@ def dask(
     """
     folder.mkdir()
     told = folder / "scheduler.json"
-    own = ["--host", scheduler_host, "--port", "0", "--no-dashboard", "--scheduler-file", str(told)]
+    own = ["--host", scheduler_host, "--port", "0", "--scheduler-file", str(told)]
+    own += ["--dashboard-address", "127.0.0.1:0"]
     with contextlib.ExitStack() as stack:
         stack.enter_context(_process(folder / "scheduler.log", [sys.executable, "-m", "dask", "scheduler", *own]))
         limit_s = time.monotonic() + _PATIENCE_S

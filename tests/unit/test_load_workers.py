@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -11,6 +12,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import polars as pl
+import psutil
 import pytest
 import pytest_asyncio
 from distributed import LocalCluster
@@ -40,7 +42,7 @@ async def created(request: Request) -> None:
 @pytest_asyncio.fixture(scope="module")
 async def scheduler() -> AsyncIterator[str]:
     cluster = LocalCluster(  # type: ignore[no-untyped-call]
-        n_workers=2, threads_per_worker=1, dashboard_address=None, asynchronous=True, silence_logs=50
+        n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", asynchronous=True, silence_logs=50
     )
     async with cluster:
         yield cluster.scheduler_address
@@ -91,6 +93,35 @@ async def test_a_scheduler_that_is_not_there_is_told(monkeypatch: pytest.MonkeyP
     with pytest.raises(UsageError, match="no Dask scheduler answers"):
         async with workers("tcp://127.0.0.1:1", access, Path(), 0, connections=lambda _: 1):
             pass
+
+
+async def test_a_run_that_is_interrupted_leaves_nothing_on_workers(tmp_path: Path, scheduler: str) -> None:
+    asked = asyncio.Event()
+
+    async def script(request: Request) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    async def run() -> None:
+        async with load(tmp_path, script, scheduler) as (together, _):
+            await together.execute(phase(10))
+
+    running = asyncio.create_task(run())
+    await asked.wait()
+    pids = await _worker_pids(scheduler)
+    engines = [child for pid in pids for child in psutil.Process(pid).children() if _is_engine(child)]
+    written = [Path(file.path) for engine in engines for file in engine.open_files()]
+    folders = [path.parents[3] for path in written if path.name == "requests.bin"]
+    assert len(engines) == len(folders) == 2
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert not any(engine.is_running() and engine.status() != psutil.STATUS_ZOMBIE for engine in engines)
+    assert not any(folder.exists() for folder in folders)
+
+
+def _is_engine(process: psutil.Process) -> bool:
+    return process.cmdline()[-1:] == ["planebench.load"]
 
 
 async def test_a_worker_that_is_lost_is_named(
