@@ -127,4 +127,4 @@ def test_hosts_with_clocks_of_their_own_send_the_load(
     finding = check(result_of(tmp_path / "lost"), "load.senders")
     assert not finding.ok
     assert second[0] in finding.value
-    assert re.search(r"lost (before|in) monitoring, [\d,]+ of its [\d,]+ requests unanswered", finding.value)
+    assert re.search(r"lost (before|in) monitoring", finding.value)

@@ -109,6 +109,18 @@ async def test_who_is_lost_takes_its_share_along_and_the_others_go_on(tmp_path: 
     assert all(row["error"] == "unfinished" for row in rows if row["index"] % 2 == 0 and row["index"] >= 20)
 
 
+async def test_who_is_lost_before_a_phase_leaves_all_of_it_to_the_others(tmp_path: Path) -> None:
+    async with several(tmp_path, created, senders=3) as case:
+        os.kill(case.senders[1].pid, signal.SIGKILL)
+        done = await case.load.execute(phase(40))
+        assert (done.planned, done.answered, done.failed) == (40, 40, 0)
+        assert len(case.server.requests) == 40
+    lost = {name: told["lost"] for name, told in health(tmp_path)["senders"].items()}
+    assert (lost["sender-1"], lost["sender-3"]) == ("", "")
+    assert lost["sender-2"].startswith("lost be")
+    assert [row["status"] for row in requests(tmp_path)] == [201] * 40
+
+
 async def test_with_nobody_left_the_run_breaks(tmp_path: Path) -> None:
     async def script(request: Request) -> None:
         for sender in case.senders:

@@ -219,7 +219,7 @@ class Engine:
         """
         if self._executed < self._begun:
             raise EngineError(f"cannot execute {plan.name}: another phase has not ended")
-        self._phases = number + 1
+        self._phases, self._prepared = number + 1, -1
         await asyncio.to_thread(write_phase, self.folder, number, plan)
         await self._command(Prepare(number))
         await self._wait(lambda: self._prepared == number, None, f"prepare {plan.name}")

@@ -118,7 +118,10 @@ class Guest:
         Raises:
             PlanebenchError: it cannot reach the API server, or did not start.
         """
-        self._folder = Path(tempfile.mkdtemp(prefix="planebench-"))
+        from distributed import get_worker  # an extra, and on a worker for certain
+
+        # Dask removes the folder of a worker that was killed when it starts the next one.
+        self._folder = Path(tempfile.mkdtemp(prefix="planebench-", dir=get_worker().local_directory))
         self._stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
         self._renew()
         try:

@@ -149,12 +149,7 @@ class Spread:
         plan = await asyncio.to_thread(phase_file, phase)
         number = self._observer.next_phase()
         await asyncio.to_thread(write_phase, self._observer.folder, number, plan)
-        senders = self._left()
-        shares = [
-            _Share(sender, share)
-            for sender, share in zip(senders, await asyncio.to_thread(cut, plan, len(senders)), strict=True)
-        ]
-        await self._all(self._prepare(share, number) for share in shares)
+        shares = await self._cut(plan, number)
         self._shares = shares
         start_ns = time.monotonic_ns() - self._t0_ns + self._lead_ns
         write_start(self._observer.folder, number, start_ns)
@@ -176,13 +171,22 @@ class Spread:
             watching.cancel()
             await asyncio.gather(sending, watching, return_exceptions=True)
 
+    async def _cut(self, plan: PhaseFile, number: int) -> list[_Share]:
+        """A share for each that is left, and prepared. Who is lost before anything was sent takes nothing along:
+        the others share everything."""
+        while True:
+            senders = self._left()
+            plans = await asyncio.to_thread(cut, plan, len(senders))
+            shares = [_Share(sender, share) for sender, share in zip(senders, plans, strict=True)]
+            await self._all(self._prepare(share, number) for share in shares)
+            if not any(share.sender.name in self.lost for share in shares):
+                return shares
+
     async def _prepare(self, share: _Share, number: int) -> None:
-        with self._losing(share.sender, f"before {share.plan.name}", share):
+        with self._losing(share.sender, f"before {share.plan.name}"):
             await share.sender.prepare(number, share.plan)
 
     async def _send(self, share: _Share, number: int, start_ns: int) -> None:
-        if share.lost:
-            return
         with self._losing(share.sender, f"in {share.plan.name}", share):
             await share.sender.send(number, start_ns)
 
