@@ -18,10 +18,11 @@ PAGE = Path(__file__).parent.parent / "docs" / "results.md"
 BEGIN = "<!-- reference: written by tools/results_reference.py -->\n"
 
 INDICATORS = """\
-*Due* is when the plan wanted a request to be sent; a *receipt* is stamped by this machine's kernel. Both are on
-one clock, no time of any server enters. An indicator with *parts* is told as a whole and, where a run has
-several, by each of them: `creation.response.pods` is the part of `creation.response` for pods. A demand on a
-distribution names a percentile, one on a single value does not.
+*Due* is when the plan wanted a request to be sent; a *receipt* is stamped by this machine's kernel. Both are
+on one clock, no time of any server enters; where [workers on other machines](many-machines.md#clocks) send,
+*due* is by theirs, and the certificate tells how well that is known. An indicator with *parts* is told as a
+whole and, where a run has several, by each of them: `creation.response.pods` is the part of
+`creation.response` for pods. A demand on a distribution names a percentile, one on a single value does not.
 """
 OWN_FIGURES = """\
 From each component's metrics, as growth from the last scrape before the stages to the first one after them. They
