@@ -34,6 +34,7 @@ from planebench.components import (
 )
 from planebench.components.layout import LOOPBACK
 from planebench.kube.client import ApiError, Client
+from planebench.kube.etcd import EtcdClient
 from planebench.model import Access, ComponentError, ComponentProcess, Endpoint, Identity, Manifest
 from planebench.planes import Plane, Process, Setting
 from planebench.planes.plane import substitute
@@ -41,6 +42,9 @@ from planebench.planes.plane import substitute
 BASE_COMPONENTS: Final = ("etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager", "kwok")
 _DEFAULT_TIMEOUT_S: Final = 120.0
 _SYSTEM: Final = "kube-system"
+_LEASES: Final = "/registry/leases"
+"""Where the API server keeps Leases in etcd, followed by namespace and name.
+Source: kubernetes v1.37.2, pkg/registry/coordination/lease/storage; --etcd-prefix is /registry by default."""
 
 
 def component_names(plane: Plane) -> list[str]:
@@ -213,7 +217,7 @@ class LocalCluster:
         servers = [self._api_server(member) for member in wiring.members("kube-apiserver")]
         async with asyncio.TaskGroup() as group:
             # An API server has its own work to do before it needs etcd, and tries for 20 s to reach it then.
-            group.create_task(self._started("etcd", [etcd.spec() for etcd in self._etcd]))
+            group.create_task(self._start_etcd())
             group.create_task(self._started("kube-apiserver", [server.spec() for server in servers]))
         if wiring.balancer is not None:
             balancer = Balancer(self.layout, wiring.balancer, wiring.api_servers, self._issued.admin)
@@ -226,21 +230,26 @@ class LocalCluster:
             for process in plane.processes
         }
         async with Client(self.admin) as client, asyncio.TaskGroup() as group:
-            if self.config.restored:
-                await self._forget_holders(client)
             schedulers = [self._scheduler(member) for member in wiring.members("kube-scheduler")]
             group.create_task(self._started("kube-scheduler", schedulers))
             group.create_task(self._manage(client))
             group.create_task(self._extend(client, ports, on_status))
 
-    async def _forget_holders(self, client: Client) -> None:
-        """Remove the leases of processes that are gone: their successors would wait until those run out."""
-        leases = "/apis/coordination.k8s.io/v1/namespaces/{}/leases"
-        await client.delete(leases.format("kube-node-lease"))
-        for process in self.config.plane.processes:
-            if process.lease is not None:
-                with contextlib.suppress(ApiError):  # none was ever held
-                    await client.delete(f"{leases.format(process.lease.namespace)}/{process.lease.name}")
+    async def _start_etcd(self) -> None:
+        await self._started("etcd", [etcd.spec() for etcd in self._etcd])
+        if self.config.restored:
+            await self._forget_holders()
+
+    async def _forget_holders(self) -> None:
+        """Remove the leases of processes that are gone: their successors would wait until those run out.
+
+        In etcd itself, before anyone reads them: the API server takes seconds to delete a thousand of them.
+        """
+        leases = [process.lease for process in self.config.plane.processes if process.lease is not None]
+        async with EtcdClient(self.etcd) as etcd:
+            await etcd.delete(f"{_LEASES}/kube-node-lease/")
+            for lease in leases:
+                await etcd.delete(f"{_LEASES}/{lease.namespace}/{lease.name}")
         self._done("leases")
 
     async def _manage(self, client: Client) -> None:
