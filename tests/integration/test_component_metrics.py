@@ -9,6 +9,7 @@ import pytest
 
 from planebench.cluster.local import LocalCluster
 from planebench.observe.scrapes import MetricsScraper
+from planebench.planes import load_plane
 from planebench.results import RunFolder
 from planebench.slis.exposition import parse
 from planebench.slis.families import figures_of
@@ -21,10 +22,12 @@ async def test_every_metric_is_served(kubevirt: LocalCluster, tmp_path: Path) ->
     scraper = MetricsScraper(lambda: kubevirt.processes, folder.scrapes, time.monotonic_ns())
     await scraper.scrape("now")
     entries = folder.scrape_index()
+    plane = load_plane("kubevirt")
     assert {entry.process for entry in entries} == {process.name for process in kubevirt.processes}
     for entry in entries:
         assert (entry.error, entry.format) == (None, "protobuf")
         found = parse(folder.scrape(entry), [".*"], protobuf=True)
-        assert figures_of(entry.component).missing(Between(found, found, 1.0)) == [], entry.component
+        figures = figures_of(entry.component, plane)
+        assert figures.missing(Between(found, found, 1.0)) == [], entry.component
         if entry.component == "kube-apiserver":
             assert "apiserver_request_duration_seconds" in found.natives
