@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
+from planebench.constraints import ZONE
 from planebench.model import Manifest
 from planebench.planes import Plane
 
@@ -17,6 +18,9 @@ SIMULATOR_LABEL: Final = "planebench.dev/simulator"
 """Names the simulator that plays a node; without the label the node is released and falls silent."""
 SIMULATOR: Final = "kwok"
 """The simulator of a control plane of planebench's own."""
+
+LEASES_PATH: Final = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+"""Where the API server has the nodes' leases."""
 
 _EPHEMERAL_STORAGE = "500Gi"
 """Every node has some, and some pods ask for it."""
@@ -37,7 +41,7 @@ def manifests(pools: Iterable[NodePool], plane: Plane) -> Iterator[Manifest]:
 
 
 def _manifest(pool: NodePool, number: int, plane: Plane, address: str) -> Manifest:
-    name = f"{pool.name}-{number:06d}"
+    name = pool.node(number)
     labels = {
         "kubernetes.io/arch": "amd64",
         "kubernetes.io/os": "linux",
@@ -47,8 +51,8 @@ def _manifest(pool: NodePool, number: int, plane: Plane, address: str) -> Manife
         SIMULATOR_LABEL: SIMULATOR,
         **plane.nodes.labels,
     }
-    if pool.zones:
-        labels["topology.kubernetes.io/zone"] = f"zone-{number % pool.zones}"
+    if zone := pool.zone(number):
+        labels[ZONE] = zone
     labels |= pool.labels
     capacity = {"ephemeral-storage": _EPHEMERAL_STORAGE, **plane.nodes.capacity, **pool.capacity}
     return {

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from planebench.model import ComponentError
+from planebench.nodes import LEASES_PATH
 from planebench.run import kept
 
 
@@ -20,7 +21,7 @@ class Nodes:
         self.asked: list[str] = []
 
     async def get(self, path: str, **query: str) -> dict[str, Any]:
-        assert (path, query) == (kept._NODE_LEASES, {"limit": "1"})
+        assert (path, query) == (LEASES_PATH, {"limit": "1"})
         self.asked.append("count")
         self.leases += 1
         rest = {"remainingItemCount": self.leases - 2} if self.leases > 2 else {}

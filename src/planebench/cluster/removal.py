@@ -17,13 +17,12 @@ from typing import Any, Final
 from planebench.kube.client import ApiError, Client
 from planebench.kube.discovery import served
 from planebench.model import Manifest
-from planebench.nodes import is_ready
+from planebench.nodes import LEASES_PATH, is_ready
 from planebench.plan import RUN_LABEL
 
 OWNER_LABEL: Final = "planebench.dev/owner"
 _NAMESPACES: Final = "/api/v1/namespaces"
 _NODES: Final = "/api/v1/nodes"
-_NODE_LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 _AT_ONCE: Final = 32
 _POLL_S: Final = 0.5
 _MOST_UNANSWERED: Final = 3
@@ -176,7 +175,7 @@ class _Removing:
 
     async def _forget_lease(self, node: Manifest) -> None:
         with contextlib.suppress(ApiError):
-            await self._client.delete(f"{_NODE_LEASES}/{node['metadata']['name']}")
+            await self._client.delete(f"{LEASES_PATH}/{node['metadata']['name']}")
 
     async def _delete(self, collection: str, item: Manifest, **query: str) -> None:
         metadata = item["metadata"]

@@ -398,13 +398,14 @@ class Planner:
         struck = self._scenario.faults[fault]
         assert isinstance(struck, NodeFault), "only these strike nodes"  # noqa: S101
         names = [
-            f"{pool.name}-{number:06d}"
+            pool.node(number)
             for pool in self._scenario.nodes
             for number in range(pool.count)
             if struck.zone in (None, pool.zone(number))
         ]
         count = struck.count(len(names))
-        free = [name for name in names if name not in self._struck_meanwhile(fault)]
+        taken = self._struck_meanwhile(fault)
+        free = [name for name in names if name not in taken]
         names = free if len(free) >= count else names
         order = permutation(stream(self._seed, f"fault {fault}"), len(names))
         return tuple(sorted(names[place] for place in order[:count]))

@@ -18,7 +18,7 @@ from planebench.cluster.checkpoint import Checkpoint
 from planebench.cluster.named import ClusterRecord, NamedCluster
 from planebench.kube.client import ApiError, Client
 from planebench.model import ComponentError, ComponentProcess, UsageError
-from planebench.nodes import SIMULATOR_LABEL
+from planebench.nodes import LEASES_PATH, SIMULATOR_LABEL
 from planebench.planes import Plane, load_plane
 from planebench.run import provision
 from planebench.run.listener import Listener
@@ -28,7 +28,6 @@ from planebench.scenario import Scenario
 _POLL_S: Final = 0.1
 _NODES_S: Final = 120.0
 _NO_LEASES: Final = "--node-lease-duration-seconds=0"
-_NODE_LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 
 
 async def up(
@@ -174,7 +173,7 @@ async def _until_ready(client: Client, names: set[str], limit_s: float, remark: 
     ready: set[str] = set()
     try:
         async with asyncio.timeout(limit_s):
-            while leased and await _count(client, _NODE_LEASES) < len(names):  # noqa: ASYNC110 (no event to wait for)
+            while leased and await _count(client, LEASES_PATH) < len(names):  # noqa: ASYNC110 (no event to wait for)
                 await asyncio.sleep(_POLL_S)
             while not names <= ready:
                 items = await client.list("/api/v1/nodes", resourceVersion="0")

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 from pydantic_core import PydanticCustomError
 
 from planebench import units
+from planebench.constraints import ZONE
 from planebench.model import UsageError
 from planebench.scenario.faults import Fault
 from planebench.scenario.part import Part, as_tuple, at_most
@@ -36,7 +37,6 @@ Source: https://kubernetes.io/docs/setup/best-practices/cluster-large/"""
 MAX_NAMESPACES = 10_000
 """Source: kubernetes/community, sig-scalability/configs-and-limits/thresholds.md."""
 
-ZONE_LABEL = "topology.kubernetes.io/zone"
 _SHARE_TOLERANCE = 1e-6
 _LABEL_NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _LABEL_KEY = re.compile(rf"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?{_LABEL_NAME}", re.ASCII)
@@ -78,10 +78,14 @@ class NodePool(Part):
     zones: Annotated[int, Field(ge=0, le=100)] = 0
     """Over how many zones the nodes are spread (label topology.kubernetes.io/zone); 0: none."""
 
+    def node(self, number: int) -> str:
+        """The name of its node of this number."""
+        return f"{self.name}-{number:06d}"
+
     def zone(self, number: int) -> str:
         """The zone of its node of this number; empty: it has none."""
         spread = f"zone-{number % self.zones}" if self.zones else ""
-        return self.labels.get(ZONE_LABEL, spread)
+        return self.labels.get(ZONE, spread)
 
     @field_validator("capacity")
     @classmethod

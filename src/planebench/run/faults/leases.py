@@ -9,11 +9,9 @@ Source: kwok v0.8.0, pkg/kwok/controllers, controller.go (Identity) and node_lea
 from __future__ import annotations
 
 import asyncio
-from typing import Final
 
 from planebench.kube.client import Client
-
-_LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+from planebench.nodes import LEASES_PATH
 
 
 async def release(client: Client) -> None:
@@ -21,6 +19,8 @@ async def release(client: Client) -> None:
 
     One that cannot be changed expires in its time. Raises ApiError where they cannot be listed.
     """
-    names = [lease["metadata"]["name"] for lease in await client.list_metadata(_LEASES)]
+    names = [lease["metadata"]["name"] for lease in await client.list_metadata(LEASES_PATH)]
     nobody = {"spec": {"holderIdentity": None}}
-    await asyncio.gather(*(client.patch(f"{_LEASES}/{name}", nobody) for name in names), return_exceptions=True)
+    await asyncio.gather(
+        *(client.patch(f"{LEASES_PATH}/{name}", nobody) for name in names), return_exceptions=True
+    )

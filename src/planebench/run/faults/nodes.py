@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Generic, TypeVar
 
 from planebench.kube.client import ApiError, Client
-from planebench.nodes import SIMULATOR, SIMULATOR_LABEL
+from planebench.nodes import LEASES_PATH, SIMULATOR, SIMULATOR_LABEL
 from planebench.plan import OUT_OF_SERVICE
 from planebench.run.faults.fault import Conditions, Struck, Surroundings
 from planebench.scenario import NodeFlapping, NodeSilence, SlowHeartbeats
@@ -16,7 +16,6 @@ from planebench.scenario import NodeFlapping, NodeSilence, SlowHeartbeats
 _ATTEMPTS: Final = 10
 """Of a change to taints: the controller manager changes them, too."""
 _STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
-_LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 
 _Wanted = TypeVar("_Wanted", NodeSilence, NodeFlapping, SlowHeartbeats)
 
@@ -43,7 +42,7 @@ class _Released(Generic[_Wanted]):
     async def strike(self) -> Struck:
         names = self._around.planner.silenced(self._number)
         simulators = {
-            f"{pool.name}-{place:06d}": pool.labels.get(SIMULATOR_LABEL, SIMULATOR)
+            pool.node(place): pool.labels.get(SIMULATOR_LABEL, SIMULATOR)
             for pool in self._around.scenario.nodes
             for place in range(pool.count)
         }
@@ -126,7 +125,7 @@ class Slowed(_Released[SlowHeartbeats]):
     async def _beat(self, name: str) -> None:
         now = datetime.now(UTC)
         client = self._around.client
-        await client.patch(f"{_LEASES}/{name}", {"spec": {"renewTime": f"{now:%Y-%m-%dT%H:%M:%S.%fZ}"}})
+        await client.patch(f"{LEASES_PATH}/{name}", {"spec": {"renewTime": f"{now:%Y-%m-%dT%H:%M:%S.%fZ}"}})
         ready = {
             "type": "Ready",
             "status": "True",
