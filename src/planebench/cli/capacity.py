@@ -14,7 +14,7 @@ from planebench.capacity import CapacityFolder, Load, Plan, Step, levels
 from planebench.capacity.search import show
 from planebench.cli.console import errors, output
 from planebench.cli.display import Display
-from planebench.cli.existing import Context, FlowSchema, Kubeconfig, Meant, Prometheus, existing
+from planebench.cli.existing import Elsewhere, with_existing
 from planebench.cli.options import Assignments, Components, NodeCount, pairs, seconds, with_components
 from planebench.model import UsageError
 from planebench.results.folder import write_text
@@ -27,6 +27,7 @@ _DIGITS = 9
 
 
 @with_components
+@with_existing
 def capacity(
     scenario_name: Annotated[
         str,
@@ -76,12 +77,8 @@ def capacity(
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Another seed than the scenario's.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole result as JSON.")] = False,
-    kubeconfig: Kubeconfig = None,
-    context: Context = None,
-    meant: Meant = None,
-    prometheus: Prometheus = None,
-    flow_schema: FlowSchema = False,
     *,
+    where: Elsewhere,
     components: Components,
 ) -> None:
     """Find the greatest load at which a scenario's SLOs hold: a ramp, then bisection.
@@ -96,7 +93,7 @@ def capacity(
     from planebench.run.capacity import SearchOptions
     from planebench.run.existing import context_of
 
-    elsewhere = existing(kubeconfig, context, meant, prometheus, flow_schema)
+    elsewhere = where.cluster()
     if elsewhere and fresh:
         raise UsageError("--fresh: an existing cluster goes on from step to step")
     wanted = scenarios.load(scenario_name, pairs(settings, "--set") | components.settings)

@@ -12,17 +12,7 @@ import typer
 from planebench import scenario, slis, verdict
 from planebench.cli.console import errors, output
 from planebench.cli.display import Display
-from planebench.cli.existing import (
-    Context,
-    DryRun,
-    FlowSchema,
-    Kubeconfig,
-    Meant,
-    Prometheus,
-    existing,
-    plan_of,
-    steps,
-)
+from planebench.cli.existing import DryRun, Elsewhere, plan_of, steps, with_existing
 from planebench.cli.options import Assignments, Components, Name, NodeCount, pairs, seconds, with_components
 from planebench.cli.report import DEFAULT as REPORT
 from planebench.model import ExitCode, PlanebenchError
@@ -43,6 +33,7 @@ def complete_scenarios(incomplete: str) -> list[str]:
 
 
 @with_components
+@with_existing
 def run(
     scenario_name: Annotated[
         str | None,
@@ -105,12 +96,8 @@ def run(
         ),
     ] = "",
     dry_run: DryRun = False,
-    kubeconfig: Kubeconfig = None,
-    context: Context = None,
-    meant: Meant = None,
-    prometheus: Prometheus = None,
-    flow_schema: FlowSchema = False,
     *,
+    where: Elsewhere,
     components: Components,
 ) -> None:
     """Evaluate a control plane: start it, run a scenario through all stages, judge, stop it.
@@ -121,7 +108,7 @@ def run(
     from planebench import run as runs  # half a second that other commands save
     from planebench.run.calibrate import calibration_warnings
 
-    elsewhere = existing(kubeconfig, context, meant, prometheus, flow_schema)
+    elsewhere = where.cluster()
     wanted = scenario.load(
         scenario_name or (DEFAULT_ELSEWHERE if elsewhere else DEFAULT),
         pairs(settings, "--set") | components.settings,

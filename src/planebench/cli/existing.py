@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +14,7 @@ from rich.text import Text
 
 from planebench import units
 from planebench.cli.console import errors, output
-from planebench.cli.options import seconds
+from planebench.cli.options import seconds, with_options
 from planebench.model import PlanebenchError
 
 if TYPE_CHECKING:
@@ -84,19 +86,29 @@ DryRun = Annotated[
 ]
 
 
-def existing(
-    kubeconfig: Path | None,
-    context: str | None,
-    meant: str | None = None,
-    prometheus: str | None = None,
-    flow_schema: bool = False,
-) -> Existing | None:
-    """The cluster that is meant; None: one of planebench's own."""
-    if kubeconfig is None and context is None:
-        return None
-    from planebench.run.existing import Existing
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What a command's options about existing clusters say."""
 
-    return Existing(kubeconfig, context, meant, prometheus, flow_schema)
+    kubeconfig: Kubeconfig = None
+    context: Context = None
+    meant: Meant = None
+    prometheus: Prometheus = None
+    flow_schema: FlowSchema = False
+
+    def cluster(self) -> Existing | None:
+        """The cluster that is meant; None: one of planebench's own."""
+        if self.kubeconfig is None and self.context is None:
+            return None
+        from planebench.run.existing import Existing
+
+        return Existing(self.kubeconfig, self.context, self.meant, self.prometheus, self.flow_schema)
+
+
+def with_existing(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command all options about existing clusters: what they say comes as its argument ``where``."""
+    options = inspect.signature(Elsewhere, eval_str=True).parameters.values()
+    return with_options(command, "where", [*options], Elsewhere)
 
 
 # --- the plan ------------------------------------------------------------------------------------------------

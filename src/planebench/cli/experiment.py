@@ -14,7 +14,7 @@ from planebench.binaries import Sources
 from planebench.cli import compare
 from planebench.cli.console import errors
 from planebench.cli.display import Display
-from planebench.cli.existing import Context, FlowSchema, Kubeconfig, Meant, Prometheus, existing
+from planebench.cli.existing import Elsewhere, with_existing
 from planebench.cli.options import Assignments, Components, NodeCount, pairs, with_components
 from planebench.experiment import Experiment, ExperimentFolder, Factor, Level, PlannedTrial, plan
 from planebench.model import UsageError
@@ -49,6 +49,7 @@ VaryComponent = Annotated[
 
 
 @with_components
+@with_existing
 def experiment(
     scenario_name: Annotated[
         str, typer.Argument(metavar="[SCENARIO]", help="A built-in scenario, or a file.")
@@ -79,12 +80,8 @@ def experiment(
     sli: compare.Figures = None,
     paired: compare.Paired = None,
     doubtful: compare.Doubtful = False,
-    kubeconfig: Kubeconfig = None,
-    context: Context = None,
-    meant: Meant = None,
-    prometheus: Prometheus = None,
-    flow_schema: FlowSchema = False,
     *,
+    where: Elsewhere,
     components: Components,
 ) -> None:
     """Compare variants by trials of planebench's own: interleaved, in random order, each on a fresh control plane,
@@ -95,7 +92,7 @@ def experiment(
     from planebench import run as runs  # half a second that other commands save
     from planebench.run.experiment import run_experiment
 
-    elsewhere = existing(kubeconfig, context, meant, prometheus, flow_schema)
+    elsewhere = where.cluster()
     if resume is not None:
         folder = _resumed(resume, trials, out=out, vary=vary, vary_component=vary_component)
     else:

@@ -164,37 +164,46 @@ def _version_options() -> Iterator[inspect.Parameter]:
 
 
 def with_components(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command all options about components: what they say comes as its argument ``components``.
-
-    Typer makes options of a function's parameters, one by one, and has no groups of them.
-    """
-    return _with_options(command, _with_own)
+    """Give a command all options about components: what they say comes as its argument ``components``."""
+    return _with_components(command, _with_own)
 
 
 def with_provided_components(command: Callable[..., None]) -> Callable[..., None]:
     """The same without binaries and source trees of one's own."""
-    return _with_options(command, _kept_apart)
+    return _with_components(command, _kept_apart)
 
 
-def _with_options(
+def _with_components(
     command: Callable[..., None], read: Callable[..., tuple[dict[str, Path], Sources]]
 ) -> Callable[..., None]:
-    chosen = {parameter.name: parameter for parameter in _version_options()}
-    others = inspect.signature(read, eval_str=True).parameters
+    projects = list(_version_options())
+
+    def read_all(**values: Any) -> Components:
+        given = {project.name: values.pop(project.name) for project in projects}
+        paths, allowed = read(**values)
+        versions = {project: version for project, version in given.items() if version is not None}
+        return Components(paths, versions, allowed)
+
+    others = inspect.signature(read, eval_str=True).parameters.values()
+    return with_options(command, "components", [*others, *projects], read_all)
+
+
+def with_options(
+    command: Callable[..., None], argument: str, options: Sequence[inspect.Parameter], read: Callable[..., Any]
+) -> Callable[..., None]:
+    """Give a command a group of options: what ``read`` makes of them comes as its ``argument``.
+
+    Typer makes options of a function's parameters, one by one, and has no groups of them.
+    """
     own = inspect.signature(command, eval_str=True)
-    kept = [parameter for parameter in own.parameters.values() if parameter.name != "components"]
+    kept = [parameter for parameter in own.parameters.values() if parameter.name != argument]
 
     @functools.wraps(command)
     def read_first(**values: Any) -> None:
-        given = {name: values.pop(name) for name in chosen}
-        paths, allowed = read(**{name: values.pop(name) for name in others})
-        versions = {project: version for project, version in given.items() if version is not None}
-        command(**values, components=Components(paths, versions, allowed))
+        found = read(**{option.name: values.pop(option.name) for option in options})
+        command(**values, **{argument: found})
 
-    parameters = [
-        *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*kept, *others.values())),
-        *chosen.values(),
-    ]
+    parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*kept, *options)]
     read_first.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
     read_first.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return read_first
