@@ -69,21 +69,24 @@ class _Share:
 
     def progress(self) -> Progress:
         """Of this phase; what a lost sender did not tell has failed, for all that is known."""
-        told = self.sender.progress
-        planned = len(self.plan.due_ns)
-        found = told if told.phase == self.plan.name else Progress(told.t_ns)
+        found = self._told()
         if not self.lost:
-            return replace(found, planned=planned)
-        untold = planned - found.answered - found.failed
+            return found
+        untold = self.untold()
         verbs = Counter(self.plan.templates[template].verb for template in self.plan.template)
         failed = {verb: min(found.failed_by_verb.get(verb, 0) + untold, count) for verb, count in verbs.items()}
-        return replace(found, planned=planned, failed=found.failed + untold, failed_by_verb=failed, in_flight=0)
+        return replace(found, failed=found.failed + untold, failed_by_verb=failed, in_flight=0)
 
     def untold(self) -> int:
         """How many of its operations have no answer that is known."""
+        found = self._told()
+        return found.planned - found.answered - found.failed
+
+    def _told(self) -> Progress:
+        """The sender's newest report, if it is of this phase."""
         told = self.sender.progress
-        done = told.answered + told.failed if told.phase == self.plan.name else 0
-        return len(self.plan.due_ns) - done
+        found = told if told.phase == self.plan.name else Progress(told.t_ns)
+        return replace(found, planned=len(self.plan.due_ns))
 
 
 class Spread:

@@ -27,19 +27,25 @@ def indicators(seen: Observations) -> Iterator[Indicator]:
     faults = [fault for fault in seen.run.faults if fault.kind == _KIND]
     if not faults:
         return
-    evictions = [eviction for fault in faults for eviction in fault.evictions]
+    asked = sorted(
+        ((number, one) for number, fault in enumerate(faults) for one in fault.evictions),
+        key=lambda item: item[1].asked_ns,
+    )
+    evictions = [one for _, one in asked]
     watches = sorted({made.workload.bound.watch for made in seen.created})
     pods = seen.objects.filter(pl.col("watch").is_in(watches))
     by_name = {str(row["name"]): row for row in pods.iter_rows(named=True)}
     gone = dict(zip(pods["object"], seen.times_s(pods["object"], DELETED), strict=True))
     successors = {watch: Successors(seen, pods.filter(pl.col("watch") == watch), watch) for watch in watches}
     asked_s, granted_s, gone_s, replaced_s = [], [], [], []
-    for one in sorted(evictions, key=lambda eviction: eviction.asked_ns):
+    left_s: dict[tuple[int, str], list[float]] = {}
+    for number, one in asked:
         pod = by_name.get(one.name)
         start_s = one.asked_ns / 1e9
         asked_s.append(start_s)
         granted_s.append(one.granted_ns / 1e9 if one.granted_ns >= 0 else NEVER)
         gone_s.append(gone[pod["object"]] if pod else NEVER)
+        left_s.setdefault((number, one.node), []).append(gone_s[-1])
         replaced_s.append(successors[pod["watch"]].next_s(pod["index"], start_s) if pod else NEVER)
     until_s = seen.end_s(Stage.CREATION, Stage.MANAGEMENT, Stage.MONITORING)
     for name, end_s in (("eviction", granted_s), ("evicted", gone_s), ("replaced", replaced_s)):
@@ -54,16 +60,15 @@ def indicators(seen: Observations) -> Iterator[Indicator]:
             signed=name != "eviction",
         )
     rows = [
-        (fault.start_ns / 1e9, [one for one in fault.evictions if one.node == node])
-        for fault in faults
+        (fault.start_ns / 1e9, left_s.get((number, node), []))
+        for number, fault in enumerate(faults)
         for node in fault.nodes
     ]
-    ends = dict(zip((id(one) for one in sorted(evictions, key=lambda item: item.asked_ns)), gone_s, strict=True))
     yield durations(
         CATALOG["management.drained"],
         np.array([start_s for start_s, _ in rows]),
         # NaN, a pod that stayed, is the latest of all.
-        np.array([np.max([ends[id(one)] for one in mine], initial=start_s) for start_s, mine in rows]),
+        np.array([np.max(mine, initial=start_s) for start_s, mine in rows]),
         until_s=until_s,
         measured_in=Stage.MANAGEMENT,
         from_due=False,

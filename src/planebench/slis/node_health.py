@@ -123,8 +123,7 @@ class _Silences:
         return np.where(found <= self._to_s, found, np.nan)
 
     def _after(self, after_s: Values, milestone: str) -> Values:
-        times = self._seen.milestones.filter((pl.col("watch") == NODES) & (pl.col("milestone") == milestone))
-        by_node = {str(name): np.sort(mine["t_ns"].to_numpy()) / 1e9 for (name,), mine in times.group_by("name")}
+        by_node = _times_s(self._of_nodes.filter(pl.col("milestone") == milestone))
         return np.array(
             [_first_from(by_node.get(name), float(t_s)) for name, t_s in zip(self._nodes, after_s, strict=True)]
         )
@@ -134,7 +133,7 @@ class _Silences:
         there is none."""
         leases = self._seen.objects.filter(pl.col("watch") == LEASES).select("object", "name")
         events = self._seen.events.join(leases, on="object", how="inner")
-        by_node = {str(name): np.sort(mine["t_ns"].to_numpy()) / 1e9 for (name,), mine in events.group_by("name")}
+        by_node = _times_s(events)
         found = []
         for name, start_s, until, to_s in zip(self._nodes, self._start_s, until_s, self._to_s, strict=True):
             times = by_node.get(name, np.empty(0))
@@ -238,6 +237,11 @@ class _Silences:
             return units.parse_duration_s(text) if text else _GRACE_PERIOD_S
         except ValueError:  # Go knows more ways to write it: 1m30s
             return _GRACE_PERIOD_S
+
+
+def _times_s(rows: pl.DataFrame) -> dict[str, Values]:
+    """Name -> the times of its rows, in order."""
+    return {str(name): np.sort(mine["t_ns"].to_numpy()) / 1e9 for (name,), mine in rows.group_by("name")}
 
 
 def _first_from(times_s: Any, after_s: float) -> float:
