@@ -32,6 +32,7 @@ from planebench.cluster.identities import LASTING
 from planebench.cluster.named import NamedCluster, ServedConfig
 from planebench.cluster.pki import make_private
 from planebench.components import Layout
+from planebench.kube.private import write_private
 from planebench.model import ComponentError, PlanebenchError, UsageError
 
 FORMAT: Final = 1
@@ -169,9 +170,8 @@ def save(name: str, cluster: NamedCluster, *, nodes: int, pods: int) -> Checkpoi
             served=named.read_config(named.folder_of(cluster.record.name)),
             files=[StoredFile(str(file.relative_to(folder)), *_digest(file)) for file in _files(folder)],
         )
-        aside = folder / f".{_RECORD}.new"  # without its record it is none
-        aside.write_bytes(msgspec.json.format(msgspec.json.encode(record)))
-        aside.replace(folder / _RECORD)
+        # Without its record it is none.
+        write_private(folder / _RECORD, msgspec.json.format(msgspec.json.encode(record)))
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         _remove_last(folder.parent)

@@ -26,6 +26,7 @@ import psutil
 from planebench.cluster.local import ClusterConfig
 from planebench.cluster.process import tail
 from planebench.components import Layout
+from planebench.kube.private import write_private
 from planebench.model import Access, ComponentError, ComponentProcess, PlanebenchError, UsageError
 from planebench.planes import Setting
 
@@ -212,11 +213,8 @@ def _read(folder: Path) -> ClusterRecord | None:
 
 
 def write_record(folder: Path, record: ClusterRecord) -> None:
-    """Aside, then renamed: a reader never sees half of one."""
-    aside = folder / f".{_RECORD}.new"
-    aside.write_bytes(msgspec.json.format(msgspec.json.encode(record, enc_hook=str)))
-    aside.chmod(0o600)
-    aside.replace(folder / _RECORD)
+    """A reader never sees half of one."""
+    write_private(folder / _RECORD, msgspec.json.format(msgspec.json.encode(record, enc_hook=str)))
 
 
 def decode_record(content: bytes) -> ClusterRecord:

@@ -25,6 +25,7 @@ from cryptography import x509
 
 from planebench.kube import trust
 from planebench.kube.kubeconfig import Context
+from planebench.kube.private import write_private
 from planebench.model import Access, Identity, PlanebenchError, UsageError
 
 _TOKEN_FILE_PERIOD_S: Final = 60.0
@@ -90,7 +91,7 @@ class Login:
         self._access = Access(
             host=server.host,
             port=server.port,
-            ca=_write(folder / "ca.crt", ca) if ca and server.verified else None,
+            ca=write_private(folder / "ca.crt", ca) if ca and server.verified else None,
             server_name=server.server_name,
             prefix=server.prefix,
             proxy=server.proxy,
@@ -306,18 +307,18 @@ class Login:
             if field in self.context.user
         }
         if found.certificate is not None and found.key is not None:
-            user["client-certificate"] = str(_write(folder / "client.crt", found.certificate))
-            user["client-key"] = str(_write(folder / "client.key", found.key))
+            user["client-certificate"] = str(write_private(folder / "client.crt", found.certificate))
+            user["client-key"] = str(write_private(folder / "client.key", found.key))
             # Other contents need other names: whoever uses the old ones must not get halves of both.
             name = hashlib.sha256(found.certificate).hexdigest()[:16]
             identity = Identity(
                 self.context.user_name,
                 (),
-                _write(folder / f"{name}.crt", found.certificate),
-                _write(folder / f"{name}.key", found.key),
+                write_private(folder / f"{name}.crt", found.certificate),
+                write_private(folder / f"{name}.key", found.key),
             )
         if found.token:
-            user["tokenFile"] = str(_write(folder / "token", found.token.encode()))
+            user["tokenFile"] = str(write_private(folder / "token", found.token.encode()))
         self._access = replace(self._access, identity=identity, headers=found.headers)
         cluster: dict[str, Any] = {"server": self._access.url}
         if self._access.ca is not None:
@@ -337,14 +338,4 @@ class Login:
             "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
             "current-context": name,
         }
-        _write(self.kubeconfig, json.dumps(content, indent=1).encode())
-
-
-def _write(file: Path, content: bytes) -> Path:
-    """For the owner's eyes only; a reader sees all of it or what was there before."""
-    aside = file.with_name(f".{file.name}.new")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as opened:
-        opened.write(content)
-    aside.replace(file)
-    return file
+        write_private(self.kubeconfig, json.dumps(content, indent=1).encode())

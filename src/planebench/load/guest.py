@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from planebench import __version__
+from planebench.kube.private import write_private
 from planebench.load.engine import Engine
 from planebench.load.protocol import PhaseFile
 from planebench.model import Access, PlanebenchError, Progress
@@ -58,9 +59,7 @@ class Luggage:
         folder.mkdir(mode=0o700, exist_ok=True)
         for name, content in (("ca", self.ca), ("certificate", self.certificate), ("key", self.key)):
             if content is not None:
-                paths[name] = folder / f"{name}.pem"
-                paths[name].touch(mode=0o600)
-                paths[name].write_bytes(content)
+                paths[name] = write_private(folder / f"{name}.pem", content)
         identity = self.access.identity
         if identity is not None:
             identity = replace(identity, certificate=paths["certificate"], key=paths["key"])
