@@ -2,11 +2,17 @@
 
     python bench/start.py --rounds 5 --kwokctl ./kwokctl
 
-starts and ends a control plane with each in turn; which comes first is drawn for each round. Ready is the same for
-both, asked from outside: the command has ended, and the namespace `default` has the service account that every pod
-needs, which the controller manager makes once it works. Then nodes are created by the same client, and waited for.
-The clocks start with the command. Prints medians, and medians of the ratios within a round; it judges nothing:
-figures depend on the machine, and on what else runs on it.
+starts and ends a control plane with each in turn; which comes first is drawn for each round. All moments are told
+by the same client, from outside, in seconds from the command on:
+
+- `healthy_s`: the API server's `/readyz` answers 200: what `kwokctl create cluster --wait` waits for;
+- `ready_s`: the command has ended, and the namespace `default` has the service account that every pod needs, which
+  the controller manager makes once its controllers work. `planebench up` ends then; `kwokctl create cluster` ends
+  right after its processes' start (`command_s`), and pods are refused for a while;
+- `nodes_s`: from then on until nodes that the same client creates are Ready.
+
+Prints medians, and medians of the ratios within a round; it judges nothing: figures depend on the machine, and on
+what else runs on it. Both start the binaries of planebench's cache; planebench verifies their digests meanwhile.
 
 kwokctl is not part of planebench: `go install sigs.k8s.io/kwok/cmd/kwokctl@v0.8.0` builds it.
 """
@@ -35,6 +41,7 @@ from planebench.cluster.local import BASE_COMPONENTS
 from planebench.kube.client import ApiError, Client
 from planebench.kube.kubeconfig import Kubeconfig
 from planebench.kube.login import Login
+from planebench.model import PlanebenchError
 from planebench.planes import load_plane
 from planebench.scenario import NodePool
 
@@ -51,10 +58,11 @@ class Planebench:
 
     name = "planebench"
 
-    def __init__(self, folder: Path, plane: str, paths: Mapping[str, Path]) -> None:
+    def __init__(self, folder: Path, plane: str) -> None:
         self._environment = {**os.environ, named.STATE_VARIABLE: str(folder / "state")}
+        # Installed packages have their bytecode; a checkout gets it by the first start.
+        self._environment.pop("PYTHONDONTWRITEBYTECODE", None)
         self._up = ["up", "--name", NAME, "--plane", plane]
-        self._up += [part for name, path in paths.items() for part in ("--component", f"{name}={path}")]
         self._state = folder / "state" / NAME
         self.kubeconfig = named.layout(self._state).kubeconfig("admin")
         self.mark = str(self._state)
@@ -103,9 +111,11 @@ Starter = Planebench | Kwokctl
 async def measure(starter: Starter, node_count: int, folder: Path) -> dict[str, Any]:
     """One start; seconds from the command on, and CPU seconds of its processes until it was ready."""
     begun_s = time.monotonic()
+    watching = asyncio.create_task(_healthy(starter, begun_s, folder / "health"))
     try:
         await asyncio.to_thread(starter.start)
         found: dict[str, Any] = {"command_s": time.monotonic() - begun_s}
+        found["healthy_s"] = await watching
         context = Kubeconfig.load(starter.kubeconfig).context(None)
         login = await Login.open(context, folder / "login")
         async with asyncio.timeout(LIMIT_S), Client(login) as client:
@@ -120,7 +130,21 @@ async def measure(starter: Starter, node_count: int, folder: Path) -> dict[str, 
         found["timeline_s"] = starter.timeline_s()
         return found
     finally:
+        watching.cancel()
         await asyncio.to_thread(starter.end)
+
+
+async def _healthy(starter: Starter, begun_s: float, folder: Path) -> float:
+    """When the API server said so."""
+    async with asyncio.timeout(LIMIT_S):
+        while True:
+            try:  # there is no kubeconfig at first, then perhaps half of one, then nobody who answers
+                login = await Login.open(Kubeconfig.load(starter.kubeconfig).context(None), folder)
+                async with Client(login) as client:
+                    await client.request("GET", "/readyz")
+                    return time.monotonic() - begun_s
+            except (OSError, PlanebenchError):
+                await asyncio.sleep(POLL_S)
 
 
 async def _admits_pods(client: Client) -> bool:
@@ -173,14 +197,14 @@ async def compare(rounds: int, node_count: int, plane: str, kwokctl: Path | None
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
-            starters: list[Starter] = [Planebench(folder, plane, paths)]
+            starters: list[Starter] = [Planebench(folder, plane)]
             if kwokctl is not None:
                 starters.append(Kwokctl(folder, kwokctl, paths))
             for starter in chance.sample(starters, len(starters)):
                 found = await measure(starter, node_count, folder / f"{starter.name}-login")
                 taken.setdefault(starter.name, []).append(found)
                 print(starter.name, json.dumps(found), file=sys.stderr, flush=True)
-    figures = ["command_s", "ready_s", *(["nodes_s"] if node_count else [])]
+    figures = ["command_s", "healthy_s", "ready_s", *(["nodes_s"] if node_count else [])]
     result: dict[str, Any] = {
         name: {figure: round(statistics.median(one[figure] for one in found), 3) for figure in figures}
         for name, found in taken.items()

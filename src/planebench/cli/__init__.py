@@ -2,33 +2,76 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
 from planebench import __version__
-from planebench.cli import (
-    capacity,
-    checkpoint,
-    clusters,
-    compare,
-    components,
-    evaluate,
-    experiment,
-    export,
-    planes,
-    report,
-    scenarios,
-)
-from planebench.cli.calibrate import calibrate
 from planebench.cli.console import errors
-from planebench.cli.existing import clean
 from planebench.model import ComponentError, ExitCode, PlanebenchError
+
+_COMMANDS: Final = {
+    "run": ("evaluate", "run"),
+    "show": ("evaluate", "show"),
+    "report": ("report", "report"),
+    "export": ("export", "export"),
+    "compare": ("compare", "compare"),
+    "gate": ("compare", "gate"),
+    "experiment": ("experiment", "experiment"),
+    "capacity": ("capacity", "capacity"),
+    "calibrate": ("calibrate", "calibrate"),
+    "up": ("clusters", "up"),
+    "status": ("clusters", "status"),
+    "down": ("clusters", "down"),
+    "clean": ("existing", "clean"),
+    "scenarios": ("scenarios", "app"),
+    "components": ("components", "app"),
+    "plane": ("planes", "app"),
+    "checkpoint": ("checkpoint", "app"),
+}
+"""Command -> its module below this package, and what of it is the command or a group of them."""
+
+
+class Commands(Mapping[str, Any]):
+    """The commands, each loaded when it is asked for: who starts a cluster needs nothing of what analyses runs,
+    which takes longer to load than etcd takes to start."""
+
+    def __getitem__(self, name: str) -> Any:
+        module, attribute = _COMMANDS[name]
+        found = getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
+        holder = typer.Typer(rich_markup_mode="rich")
+        if isinstance(found, typer.Typer):
+            holder.add_typer(found, name=name)
+        else:
+            holder.command(name)(found)
+        return typer.main.get_group(holder).commands[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_COMMANDS)
+
+    def __len__(self) -> int:
+        return len(_COMMANDS)
+
+
+class Group(TyperGroup):
+    """The group of all of them."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**{**given, "commands": None})
+        self.commands: Any = Commands()
+
+    def list_commands(self, ctx: object) -> list[str]:
+        return list(self.commands)
+
 
 app = typer.Typer(
     name="planebench",
+    cls=Group,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -43,23 +86,6 @@ app = typer.Typer(
         "[bold]Files[/]: planebench-runs/SCENARIO-TIME: a run's folder, for show, report, export and compare."
     ),
 )
-app.command("run")(evaluate.run)
-app.command("show")(evaluate.show)
-app.command("report")(report.report)
-app.command("export")(export.export)
-app.command("compare")(compare.compare)
-app.command("gate")(compare.gate)
-app.command("experiment")(experiment.experiment)
-app.command("capacity")(capacity.capacity)
-app.command("calibrate")(calibrate)
-app.add_typer(scenarios.app, name="scenarios")
-app.add_typer(components.app, name="components")
-app.add_typer(planes.app, name="plane")
-app.command("up")(clusters.up)
-app.command("status")(clusters.status)
-app.command("down")(clusters.down)
-app.add_typer(checkpoint.app, name="checkpoint")
-app.command("clean")(clean)
 
 
 def _print_version(wanted: bool) -> None:

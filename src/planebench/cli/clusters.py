@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from planebench import scenario, units
+from planebench import units
 from planebench.cli.console import errors, output
 from planebench.cli.display import Display
 from planebench.cli.options import Assignments, Components, Name, pairs, with_components
 from planebench.model import UsageError
-from planebench.planes import builtin_names, load_plane
 
 _DEFAULT_NAME = "default"
 _SCENARIO = """
@@ -33,7 +33,8 @@ def up(
     name: Name = _DEFAULT_NAME,
     nodes: Annotated[int, typer.Option("--nodes", min=0, help="How many nodes to simulate.")] = 0,
     plane: Annotated[
-        str, typer.Option("--plane", help=f"{', '.join(builtin_names())}, or a plane's folder.")
+        str,
+        typer.Option("--plane", help="core, another built-in one (`planebench plane list`), or a plane's folder."),
     ] = "core",
     settings: Assignments = None,
     *,
@@ -44,26 +45,40 @@ def up(
     `--set` takes a scenario's fields that concern the cluster: nodes[0].capacity, settings, limits, components,
     timeouts.
     """
-    from planebench import run as runs  # half a second that other commands save
+    from planebench.run.interrupt import run_interruptibly
 
-    text = _SCENARIO.format(
-        plane=json.dumps(plane), nodes=max(nodes, 1), template=next(iter(load_plane(plane).workloads))
-    )
-    overrides = pairs(settings, "--set") | components.settings
-    wanted = scenario.parse(text, name="planebench up", overrides=overrides, folder=Path())
     with Display(errors) as display:
-        kubeconfig = runs.run_interruptibly(
-            runs.up(
-                name,
-                wanted,
-                nodes=nodes > 0,
-                components=components.paths,
-                sources=components.sources,
-                listener=display,
-            )
-        )
+        kubeconfig = run_interruptibly(_up(name, nodes, plane, pairs(settings, "--set"), components, display))
+    from planebench.cluster import named
+
     errors.print(f"cluster {name!r} is up; end it with: planebench down --name {name}", highlight=False)
+    errors.print(_timeline(named.get(name).timeline_s), style="dim", highlight=False, soft_wrap=True)
     print(f"export KUBECONFIG={kubeconfig}")  # plain, for eval
+
+
+async def _up(
+    name: str, nodes: int, plane: str, settings: dict[str, str], components: Components, display: Display
+) -> Path:
+    from planebench.cluster.keeping import keeper
+
+    async with keeper() as process:  # it loads its code while this process loads its own
+        from planebench import scenario
+        from planebench.planes import load_plane
+        from planebench.run import kept
+
+        text = _SCENARIO.format(
+            plane=json.dumps(plane), nodes=max(nodes, 1), template=next(iter(load_plane(plane).workloads))
+        )
+        overrides = settings | components.settings
+        return await kept.up(
+            name,
+            scenario.parse(text, name="planebench up", overrides=overrides, folder=Path()),
+            process,
+            nodes=nodes > 0,
+            components=components.paths,
+            sources=components.sources,
+            listener=display,
+        )
 
 
 def status(
@@ -107,8 +122,7 @@ def _print(cluster: dict[str, Any]) -> None:
     if cluster["failure"]:
         output.print(f"  {cluster['failure']}", style="red", highlight=False, soft_wrap=True, markup=False)
     output.print(f"  export KUBECONFIG={cluster['kubeconfig']}", highlight=False, soft_wrap=True)
-    steps = (f"{step} {seconds:.1f} s" for step, seconds in cluster["start_s"].items())
-    output.print(f"  ready after: {', '.join(steps)}", style="dim", highlight=False)
+    output.print(f"  {_timeline(cluster['start_s'])}", style="dim", highlight=False)
     table = Table(box=None, padding=(0, 2, 0, 2), header_style="dim")
     table.add_column("process")
     for heading in ("pid", "CPU s", "MiB"):
@@ -122,3 +136,9 @@ def _print(cluster: dict[str, Any]) -> None:
             "" if memory is None else f"{memory / 2**20:.0f}",
         )
     output.print(table)
+
+
+def _timeline(steps_s: Mapping[str, float]) -> str:
+    """When each step of a start was done, in the order in which they were."""
+    done = sorted(steps_s.items(), key=lambda step: step[1])
+    return f"ready after: {', '.join(f'{step} {seconds:.1f} s' for step, seconds in done)}"

@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from planebench.binaries import BuildProgress
-from planebench.model import Progress, Stage
-from planebench.observe.processes import ProcessSample
-from planebench.plan import CANARY
+if TYPE_CHECKING:  # who only shows a line need not load what the rest is made of
+    from planebench.binaries import BuildProgress
+    from planebench.model import Progress, Stage
+    from planebench.observe.processes import ProcessSample
 
 _REFRESH_HZ = 2.0
 """Twice a second: the panel shares the machine with what is measured."""
@@ -37,6 +37,8 @@ def describe_build(progress: BuildProgress) -> str:
 
 def describe_milestones(progress: Progress) -> list[str]:
     """For each watch: how many objects exist and how many have reached each milestone."""
+    from planebench.plan import CANARY
+
     lines = []
     for watch, reached in progress.milestones.items():
         if watch == CANARY:

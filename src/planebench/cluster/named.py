@@ -12,10 +12,8 @@ import os
 import re
 import shutil
 import signal
-import sys
 import time
-from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -236,28 +234,6 @@ def _path(kind: type, value: Any) -> Any:
 
 
 # --- up and down -------------------------------------------------------------------------------------------------
-
-
-@contextlib.asynccontextmanager
-async def keeper() -> AsyncIterator[asyncio.subprocess.Process]:
-    """A keeper that loads its code, and waits to be told by :func:`start` or :func:`serve` what to start; it is
-    ended where this is left by an exception."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "planebench.cluster.keeper",
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=PIPE,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        await process.wait()
-        raise
 
 
 async def start(

@@ -13,7 +13,7 @@ import psutil
 from planebench import nodes as simulated
 from planebench.binaries import Sources
 from planebench.cluster import checkpoint as checkpoints
-from planebench.cluster import named
+from planebench.cluster import keeping, named
 from planebench.cluster.checkpoint import Checkpoint
 from planebench.cluster.named import ClusterRecord, NamedCluster
 from planebench.kube.client import ApiError, Client
@@ -33,6 +33,7 @@ _NO_LEASES: Final = "--node-lease-duration-seconds=0"
 async def up(
     name: str,
     scenario: Scenario,
+    keeper: asyncio.subprocess.Process,
     *,
     nodes: bool,
     components: Mapping[str, Path],
@@ -41,7 +42,8 @@ async def up(
 ) -> Path:
     """Start a named cluster as a scenario describes it, with its nodes if they are wanted.
 
-    Returns its kubeconfig. Where this raises, nothing of the cluster is left.
+    ``keeper`` is told what to start; it may have been loading its code for a while. Returns the cluster's
+    kubeconfig. Where this raises, nothing of the cluster is left.
 
     Raises:
         UsageError: one of that name is up.
@@ -51,7 +53,7 @@ async def up(
     if wrong := list(no_topology(scenario)):
         raise UsageError("\n".join(wrong))
     plane = load_plane(scenario.plane, scenario.settings)
-    cluster = await keep(name, scenario, plane, components, listener, sources)
+    cluster = await keep(name, scenario, plane, keeper, components, listener, sources)
     try:
         if nodes:
             listener.status(f"adding {scenario.node_count:,} nodes")
@@ -67,23 +69,23 @@ async def keep(
     name: str,
     scenario: Scenario,
     plane: Plane,
+    keeper: asyncio.subprocess.Process,
     components: Mapping[str, Path],
     listener: Listener,
     sources: Sources | None = None,
 ) -> NamedCluster:
     """A named cluster as a scenario describes it, without nodes. Raises UsageError or ComponentError."""
-    async with named.keeper() as keeper:  # it loads its code while the binaries' digests are checked
-        artifacts = await provide(
-            plane,
-            components,
-            listener,
-            names=wanted_components(scenario, plane),
-            versions=provision.versions(scenario, plane),
-            sources=sources,
-        )
-        versions = {artifact.name: artifact.version for artifact in artifacts.values()}
-        config = cluster_config(scenario, plane, artifacts)
-        return await named.start(keeper, name, config, versions, on_status=listener.status)
+    artifacts = await provide(
+        plane,
+        components,
+        listener,
+        names=wanted_components(scenario, plane),
+        versions=provision.versions(scenario, plane),
+        sources=sources,
+    )
+    versions = {artifact.name: artifact.version for artifact in artifacts.values()}
+    config = cluster_config(scenario, plane, artifacts)
+    return await named.start(keeper, name, config, versions, on_status=listener.status)
 
 
 async def save(checkpoint_name: str, cluster_name: str) -> Checkpoint:
@@ -114,7 +116,7 @@ async def restore(checkpoint_name: str, listener: Listener, *, fork: str | None 
     if fork is not None:
         named.demand_free(name)
     listener.status(f"checking {checkpoint_name}")
-    async with named.keeper() as keeper:
+    async with keeping.keeper() as keeper:
         await asyncio.to_thread(checkpoints.demand_usable, checkpoint)
         if fork is None and named.folder_of(name).exists():
             listener.status(f"ending cluster {name!r}")

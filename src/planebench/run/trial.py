@@ -18,7 +18,7 @@ from typing import Any, Final
 from planebench import __version__, units
 from planebench.binaries import Artifact, Sources
 from planebench.cluster import existing as beside
-from planebench.cluster import named
+from planebench.cluster import keeping, named
 from planebench.cluster.existing import ExistingCluster, ExistingConfig
 from planebench.cluster.local import LocalCluster
 from planebench.cluster.named import NamedCluster
@@ -269,7 +269,7 @@ class _Trial:
         )
         if self._keep_up is not None:
             versions = {artifact.name: artifact.version for artifact in self._artifacts.values()}
-            async with named.keeper() as keeper:
+            async with keeping.keeper() as keeper:
                 kept = await named.start(keeper, self._keep_up, config, versions, on_status=self._listener.status)
             try:
                 yield kept
