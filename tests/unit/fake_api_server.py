@@ -53,15 +53,12 @@ class Request:
         failure = {"kind": "Status", "code": status, "reason": reason, "message": message}
         await self.answer(status, failure, **headers)
 
-    async def start_watch(self, content_type: str = "application/json") -> None:
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n"
-        await self.send(head.encode())
+    async def start_watch(self) -> None:
+        await self.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
 
     async def event(self, kind: str, obj: dict[str, Any]) -> None:
-        await self.chunk(json.dumps({"type": kind, "object": obj}).encode() + b"\n")
-
-    async def chunk(self, content: bytes) -> None:
-        await self.send(b"%x\r\n%s\r\n" % (len(content), content))
+        line = json.dumps({"type": kind, "object": obj}).encode() + b"\n"
+        await self.send(b"%x\r\n%s\r\n" % (len(line), line))
 
     async def end_watch(self) -> None:
         await self.send(b"0\r\n\r\n")

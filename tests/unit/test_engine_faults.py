@@ -17,7 +17,6 @@ from typing import Any
 import polars as pl
 import pytest
 from fake_api_server import FakeAPIServer, Request, Script, fake_api_server, torn
-from test_protobuf_events import status_event
 
 from planebench.load import Engine, EngineError
 from planebench.model import (
@@ -433,29 +432,6 @@ async def test_a_watch_continues_its_list(tmp_path: Path) -> None:
         (1, "pod-b", "pods"),
         (2, "pod-c", "pods"),
     ]
-
-
-async def test_a_watch_in_protobuf_goes_on_after_an_error(tmp_path: Path) -> None:
-    recorded = Path(__file__).parent.parent / "data" / "watch" / "pods.pb"
-    expired = status_event(410, "too old resource version", "Expired")
-
-    async def events(request: Request) -> None:
-        assert "protobuf;stream=watch" in request.headers["accept"]
-        await request.start_watch(content_type="application/vnd.kubernetes.protobuf;stream=watch")
-        for content in (recorded.read_bytes(), len(expired).to_bytes(4, "big") + expired):
-            for half in (content[: len(content) // 2], content[len(content) // 2 :]):
-                await request.chunk(half)
-        await asyncio.sleep(3600)
-
-    api = Watched([[pod("a", 1)], []], events, silence)
-    async with run(tmp_path, api) as case:
-        assert await case.engine.watch(WATCH) == 1
-        await case.until(lambda p: p.milestones["pods"]["deleted"] == 3)  # the next LIST lacks the listed one
-        progress = case.engine.progress
-        assert (progress.milestones["pods"]["added"], progress.milestones["pods"]["running"]) == (2, 1)
-        await case.until(lambda _: len(api.versions) == 2)
-        [gap] = await case.records("gaps")
-    assert (gap["reason"], gap["resumed"]) == ("410", 0)
 
 
 async def end(request: Request) -> None:

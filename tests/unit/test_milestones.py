@@ -33,7 +33,7 @@ def pod(uid: str, version: int, **fields: Any) -> dict[str, Any]:
 
 
 def decode(reducer: Reducer, obj: dict[str, Any]) -> Any:
-    return msgspec.json.decode(json.dumps(obj), type=reducer.types.type)
+    return msgspec.json.decode(json.dumps(obj), type=reducer.object_type)
 
 
 def see(reducer: Reducer, obj: dict[str, Any]) -> list[str]:
@@ -284,4 +284,4 @@ def test_contains(taints: Any, holds: bool) -> None:
 def reached_by(rule: MilestoneRule, content: dict[str, Any]) -> bool:
     reducer = Reducer(WatchSpec("x", Resource("", "v1", "xs", "X"), (rule,)))
     data = {"metadata": {"uid": "u", "resourceVersion": "1", "name": "x"}, **content}
-    return rule.name in reducer.seen(msgspec.convert(data, reducer.types.type)).milestones
+    return rule.name in reducer.seen(msgspec.convert(data, reducer.object_type)).milestones

@@ -80,11 +80,11 @@ def parse_path(path: str) -> tuple[Step, ...]:
 
 
 @dataclass(slots=True)
-class Node:
+class _Node:
     """A field of the partial type: a leaf, a map of fields, or a list of items with fields."""
 
-    fields: dict[str, Node] = field(default_factory=dict)
-    items: Node | None = None
+    fields: dict[str, _Node] = field(default_factory=dict)
+    items: _Node | None = None
     read: bool = False
     """The field itself is somebody's value, not only on the way to one."""
 
@@ -92,9 +92,9 @@ class Node:
         node = self
         for step in steps:
             if isinstance(step, Item):
-                node.items = node = node.items or Node()
+                node.items = node = node.items or _Node()
             else:
-                node = node.fields.setdefault(step, Node())
+                node = node.fields.setdefault(step, _Node())
         node.read = True
 
     def check(self, path: str) -> None:
@@ -138,29 +138,27 @@ class ObjectType:
     """
 
     def __init__(self, paths: Iterable[str]) -> None:
-        self.root = Node()
-        """All that is read, as a tree."""
+        self._root = _Node()
         self._steps = {path: parse_path(path) for path in paths if path}
         for path, steps in self._steps.items():
-            self.root.add(steps, path)
-        self.root.check("")
-        self.type = self.root.struct("Object")
+            self._root.add(steps, path)
+        self._root.check("")
+        self.type = self._root.struct("Object")
         self._lists = {path: _until_item(steps) for path, steps in self._steps.items()}
-        self.positions = {steps: number for number, steps in enumerate(dict.fromkeys(self._lists.values()))}
-        """What each of the :meth:`values` is: a field path, up to the list that it goes into."""
-        self._attributes = [self.root.attributes(steps) for steps in self.positions]
+        self._positions = {steps: number for number, steps in enumerate(dict.fromkeys(self._lists.values()))}
+        self._attributes = [self._root.attributes(steps) for steps in self._positions]
         self._get: Callable[[Any], tuple[Any, ...]] = attrgetter(*self._attributes, *self._attributes[:1])
 
     def position(self, path: str) -> int:
         """Where :meth:`values` has the path's value, or the list that its item is in."""
-        return self.positions[self._lists[path]]
+        return self._positions[self._lists[path]]
 
     def pick(self, path: str) -> Callable[[Any], Any] | None:
         """What takes the path's value out of the list at its position; None where the value itself is there."""
         steps, before = self._steps[path], self._lists[path]
         if len(steps) == len(before):
             return None
-        node = self.root
+        node = self._root
         for step in before:
             node = node.fields[str(step)]
         wanted, rest = cast(Item, steps[len(before)]).type, steps[len(before) + 1 :]
@@ -177,12 +175,7 @@ class ObjectType:
         return pick
 
     def values(self, obj: Any) -> tuple[Any, ...]:
-        """The values of an instance of :attr:`type`; None for what it has not.
-
-        What has been read from another form is such a tuple already.
-        """
-        if type(obj) is tuple:
-            return obj
+        """The values of an instance of :attr:`type`; None for what it has not."""
         try:
             return self._get(obj)
         except AttributeError:  # a map on the way is null
@@ -317,7 +310,8 @@ class Reducer:
         """UID -> object."""
         rules = [rule for rule in spec.milestones if rule.name not in (ADDED, DELETING, DELETED)]
         extra = (spec.owner_field, spec.node_field, spec.revision_field)
-        self.types = types = ObjectType([*_META, *extra, *(rule.field for rule in rules)])
+        types = ObjectType([*_META, *extra, *(rule.field for rule in rules)])
+        self.object_type = types.type
         self._values = types.values
         self._rules = tuple(
             (1 << bit, rule.name, types.position(rule.field), _compile(rule, types))

@@ -13,13 +13,12 @@ from urllib.parse import quote
 
 import msgspec
 
+from planebench.kube.frames import LineSplitter
 from planebench.kube.histogram import Histogram
 from planebench.kube.loop import Loop
 from planebench.kube.peer import Peer
 from planebench.kube.tls import Connection
 from planebench.model import WatchSpec
-from planebench.observe import protobuf
-from planebench.observe.events import EventError, Events, Failure, JsonEvents, Splitter
 from planebench.observe.milestones import Change, Reducer
 from planebench.observe.records import Records
 
@@ -34,6 +33,20 @@ _BACKOFF_S: Final = (0.01, 0.05, 0.1, 0.1, 0.2)
 class _ListMeta(msgspec.Struct, gc=False, rename={"token": "continue", "version": "resourceVersion"}):
     version: str = ""
     token: str = ""
+
+
+class _Failure(msgspec.Struct):
+    code: int = 0
+    message: str = ""
+    reason: str = ""
+
+
+class _Event(msgspec.Struct):
+    type: str = ""
+
+
+class _FailureEvent(msgspec.Struct):
+    object: _Failure
 
 
 class Watch:
@@ -82,10 +95,10 @@ class Watch:
         self._synced = synced
         self._unsynced = max(len(spec.namespaces), 1)
         self._listed = 0
-        obj = self.reducer.types.type
+        obj = self.reducer.object_type
+        event = msgspec.defstruct("Event", [("type", str), ("object", obj)], gc=False)
         page = msgspec.defstruct("Page", [("metadata", _ListMeta), ("items", list[obj] | None, ())])  # type: ignore[valid-type]
-        self.json = JsonEvents(self.reducer.types)
-        self.protobuf = protobuf.events(spec.resource, self.reducer.types)
+        self.decode_event: Callable[[bytes], Any] = msgspec.json.Decoder(event).decode
         self.decode_page: Callable[[bytes], Any] = msgspec.json.Decoder(page).decode
         self.streams = [Stream(self, namespace) for namespace in spec.namespaces or ("",)]
 
@@ -121,9 +134,7 @@ class Stream:
         self._path = resource.path(namespace or None)
         self._selector = f"&labelSelector={quote(watch.spec.label_selector)}" if watch.spec.label_selector else ""
         self._connection: Connection | None = None
-        self._events: Events = watch.json
-        self._splitter: Splitter | None = None
-        """None: the watch has not answered yet."""
+        self._lines = LineSplitter()
         self._version = ""
         self._token = ""
         self._listing = True
@@ -143,7 +154,6 @@ class Stream:
 
     def opened(self, connection: Connection) -> None:
         watch = self._watch
-        accept = watch.json.accept
         if self._listing:
             target = f"{self._path}?limit={_PAGE_OBJECTS}{self._selector}"
             if self._token:
@@ -153,14 +163,12 @@ class Stream:
                 f"{self._path}?watch=true&allowWatchBookmarks=true&timeoutSeconds={_WATCH_TIMEOUT_S}"
                 f"&resourceVersion={self._version}{self._selector}"
             )
-            if watch.protobuf is not None:
-                accept = watch.protobuf.accept
-        self._splitter = None
+        self._lines = LineSplitter()
         self._body = []
         connection.parser.expect(keep_body=True)
         connection.send(
             f"GET {watch.peer.prefix}{target} HTTP/1.1\r\nHost: {watch.peer.access.authority}\r\n"
-            f"{watch.peer.headers}User-Agent: {watch.user_agent}\r\nAccept: {accept}\r\n\r\n".encode()
+            f"{watch.peer.headers}User-Agent: {watch.user_agent}\r\nAccept: application/json\r\n\r\n".encode()
         )
 
     def received(self, connection: Connection, stamp_ns: int, now_ns: int) -> None:
@@ -170,13 +178,12 @@ class Stream:
             if parser.complete:
                 self._answered(connection, parser.status, b"".join(self._body), stamp_ns)
             return
-        splitter = self._splitter or self._begin(connection)
         if not self._synced or self._gap_ns:
             self._established(stamp_ns)
         pieces = parser.take()
-        frames = splitter.feed(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-        if frames:
-            self._take(frames, stamp_ns, now_ns)
+        lines = self._lines.feed(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        if lines:
+            self._events(lines, stamp_ns, now_ns)
         if parser.complete and self._connection is connection:  # no ERROR event has ended it
             self._interrupted("timeout", now_ns)
             self._again(connection)
@@ -285,27 +292,20 @@ class Stream:
 
     # --- watch
 
-    def _begin(self, connection: Connection) -> Splitter:
-        """The watch answers, and says in which form."""
+    def _events(self, lines: Sequence[bytes], stamp_ns: int, now_ns: int) -> None:
         watch = self._watch
-        said = connection.parser.header("content-type") or ""
-        in_protobuf = watch.protobuf is not None and said.startswith(watch.protobuf.media_type)
-        self._events = watch.protobuf if watch.protobuf is not None and in_protobuf else watch.json
-        self._splitter = splitter = self._events.splitter()
-        return splitter
-
-    def _take(self, frames: Sequence[bytes], stamp_ns: int, now_ns: int) -> None:
-        watch = self._watch
-        decode, reducer, code, string = self._events.decode, watch.reducer, watch.code, watch.string
+        decode, reducer, code, string = watch.decode_event, watch.reducer, watch.code, watch.string
         t_ns, read_ns = stamp_ns - watch.t0_ns, now_ns - watch.t0_ns
         rows: list[int] = []
-        for frame in frames:
+        for line in lines:
             try:
-                event = decode(frame)
-            except EventError as error:
-                watch.failed(f"watch {watch.spec.name}: an event that cannot be read: {error}")
-                continue
-            kind = event.type
+                event = decode(line)
+                kind = event.type
+            except msgspec.MsgspecError as error:
+                if not _is_error(line):  # a Status is not of the objects' type
+                    watch.failed(f"watch {watch.spec.name}: an event that cannot be read: {error}")
+                    continue
+                kind = "ERROR"
             if kind in _APPEARS:
                 change = reducer.seen(event.object)
             elif kind == "DELETED":
@@ -313,22 +313,22 @@ class Stream:
             elif kind == "BOOKMARK":
                 change = reducer.bookmark(event.object)
             else:
-                self._error_event(frame, now_ns)
+                self._error_event(line, now_ns)
                 break
             self._version = change.version
             try:
                 version = int(change.version)
             except ValueError:
                 version = -1
-            rows += (t_ns, read_ns, code, change.number, string(kind), version, len(frame))
+            rows += (t_ns, read_ns, code, change.number, string(kind), version, len(line))
             if change.milestones or change.description is not None:
                 watch.note(change, t_ns)
         watch.records.events.add(rows)
-        watch.events += len(frames)
+        watch.events += len(lines)
         watch.read_delay.add(now_ns - stamp_ns)
 
-    def _error_event(self, frame: bytes, now_ns: int) -> None:
-        failure = self._events.failure(frame)
+    def _error_event(self, line: bytes, now_ns: int) -> None:
+        failure = msgspec.json.decode(line, type=_FailureEvent).object
         gone = failure.code == 410
         self._interrupted("410" if gone else "closed", now_ns)
         connection, self._connection = self._connection, None
@@ -360,9 +360,15 @@ class Stream:
         self._gap_ns = 0
 
 
-def _failure(body: bytes) -> Failure:
-    """What the API server says where it refuses: in the form that it was asked for."""
+def _failure(body: bytes) -> _Failure:
     try:
-        return protobuf.status(body) or msgspec.json.decode(body, type=Failure)
+        return msgspec.json.decode(body, type=_Failure)
     except msgspec.MsgspecError:
-        return Failure()
+        return _Failure()
+
+
+def _is_error(line: bytes) -> bool:
+    try:
+        return msgspec.json.decode(line, type=_Event).type == "ERROR"
+    except msgspec.MsgspecError:
+        return False

@@ -65,7 +65,7 @@ async def _waiting(around: Surroundings) -> _Waiting:
             continue
         spec = next(spec for spec in around.planner.watches() if spec.name == name)
         reducer = Reducer(spec)
-        listed = msgspec.defstruct("List", [("items", list[reducer.types.type] | None, ())])  # type: ignore[name-defined]
+        listed = msgspec.defstruct("List", [("items", list[reducer.object_type] | None, ())])  # type: ignore[name-defined]
         query = {"labelSelector": spec.label_selector} if spec.label_selector else None
         content = await around.client.request("GET", spec.resource.path(), query=query)
         for item in msgspec.json.decode(content, type=listed).items or ():  # type: ignore[attr-defined]
