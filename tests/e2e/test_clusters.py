@@ -70,6 +70,27 @@ async def test_a_cluster_goes_back_to_a_checkpoint(planebench: Planebench, tmp_p
         assert versions[0] < min(versions[1:])
     finally:
         planebench("down")
+    recovery = planebench("checkpoint", "recovery", "one", "--trials", "1", "--json")
+    assert recovery.process.returncode == 0, recovery.errors
+    [back] = json.loads(recovery.output)
+    assert {"all nodes played", "controllers act", "controllers' queues empty"} <= back["steps_s"].keys()
+    assert back["load"]["watches"] > 0 and back["cpu_s"].keys() >= {"etcd", "kube-apiserver", "kwok"}
+    # Its nodes are the checkpoint's, and two more.
+    run = planebench(
+        "run",
+        "smoke",
+        "--from",
+        "one",
+        "--nodes",
+        "5",
+        "--set",
+        "nodes[0].name=node",
+        "--out",
+        str(tmp_path / "run"),
+    )
+    assert run.process.returncode in (0, 3), run.errors
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert any("from checkpoint one (3 nodes, " in line for line in result["environment"]["deviations"])
     assert planebench("checkpoint", "rm", "one").process.returncode == 0
     assert not left_running(tmp_path / "state")
     assert not list((tmp_path / "state").iterdir())

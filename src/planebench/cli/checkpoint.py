@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime
 import json
-from typing import Annotated
+import math
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -14,6 +18,12 @@ from planebench import units
 from planebench.cli.console import errors, output
 from planebench.cli.display import Display
 from planebench.cli.options import Name
+
+if TYPE_CHECKING:
+    from planebench.run.recovery import Recovery
+
+_FEW = 10
+"""Verbs with fewer requests are not shown."""
 
 app = typer.Typer(
     help="Checkpoints of control planes that are kept running: saved once, started from as often as wanted.",
@@ -90,6 +100,74 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for pr
         counts = (f"{item.nodes:,}", f"{item.pods:,}", units.format_bytes(item.size_bytes))
         table.add_row(item.name, item.cluster, item.plane, f"{saved:%Y-%m-%d %H:%M:%S}", *counts)
     output.print(table)
+
+
+@app.command()
+def recovery(
+    checkpoint: Checkpoint,
+    trials: Annotated[int, typer.Option("--trials", min=1, help="How many forks to watch.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Measure how the control plane comes back: each trial starts a fork with empty caches, and ends it.
+
+    Told are the time until nodes are played and controllers have nothing left to do, and what it cost.
+    """
+    from planebench import run as runs
+    from planebench.cluster.checkpoint import get
+    from planebench.run.recovery import recover
+
+    found: list[Recovery] = []
+    wanted = get(checkpoint)
+
+    async def go() -> None:
+        for number in range(1, trials + 1):
+            display.status(f"trial {number} of {trials}")
+            found.append(await recover(wanted, display))
+
+    with Display(errors) as display:
+        runs.run_interruptibly(go())
+    if as_json:
+        print(json.dumps([dataclasses.asdict(item) for item in found], indent=2))  # plain, for programs
+        return
+    output.print(
+        f"checkpoint {wanted.name!r}: {wanted.nodes:,} nodes, {wanted.pods:,} pods; {trials} trials: "
+        "median (least to most)",
+        highlight=False,
+    )
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column("what", no_wrap=True)
+    table.add_column("figure", justify="right", no_wrap=True)
+    for what, values, show in _recovered(found):
+        least, most = min(values), max(values)
+        spread = "" if least == most else f" ({show(least)} to {show(most)})"
+        table.add_row(what, f"{show(statistics.median(values))}{spread}")
+    output.print(table)
+
+
+def _recovered(found: Sequence[Recovery]) -> Iterator[tuple[str, list[float], Callable[[float], str]]]:
+    """Rows: what, its value in each trial, how to show one."""
+    last = found[-1]
+    for step in sorted(last.steps_s, key=last.steps_s.__getitem__):
+        yield f"{step}, after", [item.steps_s.get(step, math.nan) for item in found], _seconds
+    for verb in last.load.requests:
+        if (count := [float(item.load.requests.get(verb, 0)) for item in found]) and max(count) >= _FEW:
+            yield f"API server: {verb} requests", count, _number
+    yield "API server: watches that go on", [float(item.load.watches) for item in found], _number
+    yield "API server: requests rejected", [float(item.load.rejected) for item in found], _number
+    yield "API server: mean LIST", [item.load.list_mean_s * 1e3 for item in found], lambda ms: f"{ms:,.1f} ms"
+    yield "API server: answers to LISTs", [float(item.load.list_bytes) for item in found], units.format_bytes
+    for process in last.cpu_s:
+        yield f"{process}: CPU", [item.cpu_s[process] for item in found], _seconds
+    for process in last.peak_bytes:
+        yield f"{process}: peak memory", [float(item.peak_bytes[process]) for item in found], units.format_bytes
+
+
+def _seconds(value: float) -> str:
+    return f"{value:,.2f} s"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}"
 
 
 @app.command()

@@ -13,7 +13,16 @@ from planebench import scenario, slis, verdict
 from planebench.cli.console import errors, output
 from planebench.cli.display import Display
 from planebench.cli.existing import DryRun, Elsewhere, plan_of, steps, with_existing
-from planebench.cli.options import Assignments, Components, Name, NodeCount, pairs, seconds, with_components
+from planebench.cli.options import (
+    Assignments,
+    Components,
+    FromCheckpoint,
+    Name,
+    NodeCount,
+    pairs,
+    seconds,
+    with_components,
+)
 from planebench.cli.report import DEFAULT as REPORT
 from planebench.model import ExitCode, PlanebenchError
 from planebench.planes import load_plane
@@ -59,6 +68,7 @@ def run(
         typer.Option("--keep-up", help="Leave the control plane running afterwards, as `planebench up` does."),
     ] = False,
     name: Name = "default",
+    start: FromCheckpoint = None,
     audit: Annotated[
         bool,
         typer.Option("--audit", help="Tell whose each request was, by the API server's audit log (costs CPU)."),
@@ -118,12 +128,18 @@ def run(
     warnings = scenario.warnings(wanted, load_plane(wanted.plane, wanted.settings))
     for warning in [*warnings, *calibration_warnings(wanted)]:
         errors.print(f"warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
+    checkpoint = None
+    if start is not None:
+        from planebench.cluster import checkpoint as checkpoints
+
+        checkpoint = checkpoints.get(start)
     options = runs.RunOptions(
         seed=seed,
         components=components.paths,
         sources=components.sources,
         timeout_s=seconds(timeout, "--timeout"),
         keep_up=name if keep_up else None,
+        checkpoint=checkpoint,
         audit=audit,
         trace=trace,
         profile=profile,

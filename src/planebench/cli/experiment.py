@@ -15,7 +15,7 @@ from planebench.cli import compare
 from planebench.cli.console import errors
 from planebench.cli.display import Display
 from planebench.cli.existing import Elsewhere, with_existing
-from planebench.cli.options import Assignments, Components, NodeCount, pairs, with_components
+from planebench.cli.options import Assignments, Components, FromCheckpoint, NodeCount, pairs, with_components
 from planebench.experiment import Experiment, ExperimentFolder, Factor, Level, PlannedTrial, plan
 from planebench.model import UsageError
 
@@ -75,6 +75,7 @@ def experiment(
     ] = None,
     nodes: NodeCount = None,
     settings: Assignments = None,
+    start: FromCheckpoint = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the order of the trials and of their loads.")] = 1,
     margin: compare.Margin = "5%",
     sli: compare.Figures = None,
@@ -85,7 +86,7 @@ def experiment(
     components: Components,
 ) -> None:
     """Compare variants by trials of planebench's own: interleaved, in random order, each on a fresh control plane,
-    or all on an existing cluster.
+    each on a fork of a checkpoint (--from), or all on an existing cluster.
 
     Without a factor (--vary, --vary-component) it is an A/A experiment, which shows the noise of this machine.
     """
@@ -94,12 +95,18 @@ def experiment(
 
     elsewhere = where.cluster()
     if resume is not None:
-        folder = _resumed(resume, trials, out=out, vary=vary, vary_component=vary_component)
+        folder = _resumed(resume, trials, out=out, vary=vary, vary_component=vary_component, start=start)
     else:
         wanted = scenario.load(scenario_name, pairs(settings, "--set") | components.settings)
         if nodes is not None:
             wanted = scenario.with_nodes(wanted, nodes)
-        folder = _planned(wanted, vary, vary_component, trials or TRIALS, out, seed, components.sources, elsewhere)
+        if start is not None and elsewhere is not None:
+            raise UsageError(
+                "--from is for control planes of planebench's own: leave --kubeconfig and --context out"
+            )
+        folder = _planned(
+            wanted, vary, vary_component, trials or TRIALS, out, seed, components.sources, elsewhere, start or ""
+        )
     errors.print(_announce(folder.experiment), highlight=False)
     with Display(errors) as display:
 
@@ -130,9 +137,14 @@ def _planned(
     seed: int,
     allowed: Sources,
     elsewhere: Existing | None,
+    start: str,
 ) -> ExperimentFolder:
+    from planebench.cluster import checkpoint
     from planebench.run.existing import context_of
     from planebench.run.experiment import check
+
+    if start:
+        checkpoint.get(start)  # before anything is written
 
     factors = [*_fields(vary), *_components(vary_component)] or [_same()]
     planned = plan(
@@ -142,6 +154,7 @@ def _planned(
         blocks=trials,
         seed=seed,
         context=context_of(elsewhere),
+        checkpoint=start,
     )
     check(planned, wanted, allowed)
     return ExperimentFolder.create(out or _default_folder(wanted.name), planned, wanted)
@@ -154,9 +167,10 @@ def _resumed(
     out: Path | None,
     vary: Sequence[str] | None,
     vary_component: Sequence[str] | None,
+    start: str | None,
 ) -> ExperimentFolder:
-    if out or vary or vary_component:
-        raise UsageError("--resume goes on as planned: leave --out, --vary and --vary-component out")
+    if out or vary or vary_component or start:
+        raise UsageError("--resume goes on as planned: leave --out, --vary, --vary-component and --from out")
     folder = ExperimentFolder.open(path)
     if trials is not None and trials > folder.experiment.blocks:
         folder.extend(trials)
@@ -214,4 +228,5 @@ def _default_folder(name: str) -> Path:
 def _announce(planned: Experiment) -> str:
     names = ", ".join(variant.name for variant in planned.variants)
     left = len(planned.trials) - planned.done
-    return f"{left} trials to run: {planned.blocks} of each of {names}, in random order"
+    start = f", each from checkpoint {planned.checkpoint}" if planned.checkpoint else ""
+    return f"{left} trials to run: {planned.blocks} of each of {names}, in random order{start}"

@@ -29,6 +29,14 @@ ComponentPaths = Annotated[
         help="Use this binary for a component, for instance kube-apiserver=./kube-apiserver. Repeatable.",
     ),
 ]
+FromCheckpoint = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="CHECKPOINT",
+        help="Start from this state (see `planebench checkpoint`) instead of an empty control plane.",
+    ),
+]
 AllowedSources = Annotated[
     list[str] | None,
     typer.Option(

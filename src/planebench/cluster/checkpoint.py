@@ -181,8 +181,8 @@ def save(name: str, cluster: NamedCluster, *, nodes: int, pods: int) -> Checkpoi
     return record
 
 
-def demand_usable(checkpoint: Checkpoint) -> None:
-    """Raises UsageError where a file is damaged, a binary is gone, or an authority's certificate has run out."""
+def demand_whole(checkpoint: Checkpoint) -> None:
+    """Raises UsageError where a file is damaged, or an authority's certificate has run out."""
     folder = folder_of(checkpoint.name)
     spoilt = f"`planebench checkpoint rm {checkpoint.name}` removes it"
     for stored in checkpoint.files:
@@ -196,6 +196,14 @@ def demand_usable(checkpoint: Checkpoint) -> None:
             raise UsageError(
                 f"checkpoint {checkpoint.name!r} is damaged: {stored.path} is not what was saved; {spoilt}"
             )
+    authority = x509.load_pem_x509_certificate(Layout(folder).ca.read_bytes())
+    if authority.not_valid_after_utc < datetime.datetime.now(datetime.UTC):
+        raise UsageError(f"checkpoint {checkpoint.name!r}: its certificate authority is too old; {spoilt}")
+
+
+def demand_usable(checkpoint: Checkpoint) -> None:
+    """Raises UsageError where it is not whole, or a binary that its cluster was made of is gone."""
+    demand_whole(checkpoint)
     for component, binary in checkpoint.served.config["binaries"].items():
         if not os.access(binary, os.X_OK):
             version = checkpoint.served.versions.get(component, "")
@@ -203,9 +211,6 @@ def demand_usable(checkpoint: Checkpoint) -> None:
                 f"checkpoint {checkpoint.name!r}: {component} {version} is not at {binary} any more; "
                 "`planebench components build` gets what planebench provides"
             )
-    authority = x509.load_pem_x509_certificate(Layout(folder).ca.read_bytes())
-    if authority.not_valid_after_utc < datetime.datetime.now(datetime.UTC):
-        raise UsageError(f"checkpoint {checkpoint.name!r}: its certificate authority is too old; {spoilt}")
 
 
 def served(checkpoint: Checkpoint, cluster: str) -> ServedConfig:

@@ -55,18 +55,21 @@ class Installation:
             if definitions:
                 await self._until(_CRDS, definitions, "Established")
 
-    async def expose(self, *, wait: bool = True) -> None:
+    async def expose(self, *, serving: bool = True) -> None:
         """Webhooks and aggregated APIs, once the processes behind them serve, file after file. Raises
         ComponentError.
 
-        Without ``wait`` nothing has to serve yet.
+        Where nothing is ``serving`` yet, only webhooks: an aggregated API that does not answer is asked again
+        after ever longer times, but at once when its object changes (the API server's availability controller).
         """
         await self._create_all([self._service(item.name, item.namespace) for item in self._plane.services])
         for source in self._plane.expose:
             objects = [self._by_url(item) for item in self._plane.manifests(source)]
+            if not serving:
+                objects = [item for item in objects if item["kind"] in _WEBHOOKS]
             await self._create_all(objects, with_status=source.with_status)
             services = [item["metadata"]["name"] for item in objects if item["kind"] == _API_SERVICE]
-            await self._until(_API_SERVICES, services if wait else (), "Available")
+            await self._until(_API_SERVICES, services, "Available")
 
     async def token(self, account: str) -> str:
         """A token of a service account, ``NAMESPACE/NAME``. Raises ComponentError."""

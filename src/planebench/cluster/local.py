@@ -292,7 +292,7 @@ class LocalCluster:
         restored = self.config.restored
         installation = Installation(client, plane, self.layout.ca, first, again=restored)
         if restored:  # webhooks of before are not reached any more: first of all they get their new addresses
-            await installation.expose(wait=False)
+            await installation.expose(serving=False)
         async with asyncio.TaskGroup() as group:
             for item in objects(plane):
                 group.create_task(_create(client, item, may_exist=restored))

@@ -96,6 +96,8 @@ class Experiment(_Part):
     """The scenario's name; the document itself lies beside this one."""
     context: str = ""
     """Of a kubeconfig: the existing cluster that all trials run on; empty: each has a control plane of its own."""
+    checkpoint: str = ""
+    """The checkpoint that every trial starts from; empty: each starts from an empty control plane."""
     factors: Annotated[tuple[Factor, ...], Field(min_length=1)]
     """What is varied."""
     variants: tuple[Variant, ...]
@@ -155,7 +157,14 @@ class Experiment(_Part):
 
 
 def plan(
-    *, id: str, scenario: str, factors: Sequence[Factor], blocks: int, seed: int, context: str = ""
+    *,
+    id: str,
+    scenario: str,
+    factors: Sequence[Factor],
+    blocks: int,
+    seed: int,
+    context: str = "",
+    checkpoint: str = "",
 ) -> Experiment:
     """A new experiment: every combination of the factors' levels, ``blocks`` times.
 
@@ -174,6 +183,7 @@ def plan(
         id=id,
         scenario=scenario,
         context=context,
+        checkpoint=checkpoint,
         factors=tuple(factors),
         variants=variants,
         blocks=blocks,

@@ -10,6 +10,7 @@ from pathlib import Path
 from planebench import binaries, slis
 from planebench import scenario as scenarios
 from planebench.binaries.sources import Sources
+from planebench.cluster import checkpoint as checkpoints
 from planebench.cluster import existing as beside
 from planebench.cluster.local import component_names
 from planebench.experiment import Experiment, ExperimentFolder, PlannedTrial, Variant
@@ -19,6 +20,7 @@ from planebench.results import RunFolder
 from planebench.run.existing import Existing, context_of, reach_if_any
 from planebench.run.listener import Listener
 from planebench.run.provision import provide, versions
+from planebench.run.restored import demand_fitting
 from planebench.run.trial import RunOptions, run
 from planebench.scenario import Scenario
 
@@ -35,8 +37,8 @@ async def run_experiment(
     elsewhere: Existing | None = None,
     on_trial: OnTrial = lambda *_: None,
 ) -> None:
-    """Run all trials that have no outcome yet; every one has a fresh etcd and processes of its own, or nodes and
-    objects of its own ``elsewhere``, on a cluster of others.
+    """Run all trials that have no outcome yet; every one has a fresh etcd and processes of its own, or a fork of
+    the experiment's checkpoint, or nodes and objects of its own ``elsewhere``, on a cluster of others.
 
     A trial that breaks is an outcome and does not end the experiment; one that is interrupted has none and is run
     again by the next call. ``components`` are binaries of one's own for all trials, ``sources`` tells where all
@@ -52,6 +54,7 @@ async def run_experiment(
             f"{folder.path}: its trials run {_place(planned)}, not {_place(here)}: "
             f"{'say --context ' + planned if planned else 'leave --kubeconfig and --context out'}"
         )
+    checkpoint = checkpoints.get(folder.experiment.checkpoint) if folder.experiment.checkpoint else None
     left = {trial.variant for trial in folder.experiment.trials if trial.state in ("planned", "running")}
     variants = {
         variant.name: _Setting.of(
@@ -64,13 +67,17 @@ async def run_experiment(
         if variant.name in left
     }
     for setting in variants.values():
+        if checkpoint is not None:
+            demand_fitting(checkpoint, setting.scenario)
         async with reach_if_any(elsewhere, setting.scenario):
             await setting.provide(listener, beside.COMPONENTS if elsewhere else None)
     while (trial := folder.experiment.next) is not None:
         setting = variants[trial.variant]
         place = folder.start(trial)
         on_trial(trial, "started")
-        options = RunOptions(seed=trial.seed, components=setting.paths, sources=setting.sources)
+        options = RunOptions(
+            seed=trial.seed, components=setting.paths, sources=setting.sources, checkpoint=checkpoint
+        )
         try:
             async with reach_if_any(elsewhere, setting.scenario) as target:
                 await run(setting.scenario, place, replace(options, target=target), listener)

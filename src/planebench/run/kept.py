@@ -15,6 +15,7 @@ from planebench.binaries import Sources
 from planebench.cluster import checkpoint as checkpoints
 from planebench.cluster import keeping, named
 from planebench.cluster.checkpoint import Checkpoint
+from planebench.cluster.local import LocalCluster
 from planebench.cluster.named import ClusterRecord, NamedCluster
 from planebench.kube.client import ApiError, Client
 from planebench.model import ComponentError, ComponentProcess, UsageError
@@ -97,7 +98,7 @@ async def save(checkpoint_name: str, cluster_name: str) -> Checkpoint:
     checkpoints.demand_free(checkpoint_name)
     cluster = named.get(cluster_name)
     async with Client(cluster.admin) as client:
-        nodes, pods = [await _count(client, path) for path in ("/api/v1/nodes", "/api/v1/pods")]
+        nodes, pods = [await count(client, path) for path in ("/api/v1/nodes", "/api/v1/pods")]
     return await asyncio.to_thread(checkpoints.save, checkpoint_name, cluster, nodes=nodes, pods=pods)
 
 
@@ -129,21 +130,24 @@ async def restore(checkpoint_name: str, listener: Listener, *, fork: str | None 
         )
     try:
         listener.status(f"waiting for {checkpoint.nodes:,} nodes")
-        await _nodes_played(cluster)
+        await nodes_played(cluster)
     except BaseException:
         await asyncio.shield(asyncio.to_thread(named.stop, name))
         raise
     return cluster.record.kubeconfig
 
 
-async def _count(client: Client, path: str) -> int:
+async def count(client: Client, path: str) -> int:
     """The size of a collection."""
     page = await client.get(path, limit="1")
     return len(page["items"]) + int(page["metadata"].get("remainingItemCount", 0))
 
 
-async def _nodes_played(cluster: NamedCluster) -> None:
-    """Wait until every simulated node is Ready and has a lease: those of before were removed at the start."""
+async def nodes_played(cluster: NamedCluster | LocalCluster) -> None:
+    """Wait until every simulated node is Ready and has a lease: those of before were removed at the start.
+
+    Raises ComponentError where that takes too long.
+    """
     async with Client(cluster.admin) as client:
         items = await client.list_metadata("/api/v1/nodes", labelSelector=SIMULATOR_LABEL)
         names = {item["metadata"]["name"] for item in items}
@@ -161,7 +165,7 @@ async def _add_nodes(cluster: NamedCluster, scenario: Scenario, plane: Plane) ->
         await _until_ready(client, names, limit_s, "(timeouts.nodes)", leased=_keeps_leases(cluster))
 
 
-def _keeps_leases(cluster: NamedCluster) -> bool:
+def _keeps_leases(cluster: NamedCluster | LocalCluster) -> bool:
     """Whether the simulator keeps the nodes' leases; a flag of it may say otherwise."""
     return not any(_NO_LEASES in process.argv for process in cluster.processes)
 
@@ -175,7 +179,7 @@ async def _until_ready(client: Client, names: set[str], limit_s: float, remark: 
     ready: set[str] = set()
     try:
         async with asyncio.timeout(limit_s):
-            while leased and await _count(client, LEASES_PATH) < len(names):  # noqa: ASYNC110 (no event to wait for)
+            while leased and await count(client, LEASES_PATH) < len(names):  # noqa: ASYNC110 (no event to wait for)
                 await asyncio.sleep(_POLL_S)
             while not names <= ready:
                 items = await client.list("/api/v1/nodes", resourceVersion="0")

@@ -10,19 +10,21 @@ import secrets
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from planebench import __version__, units
 from planebench.binaries import Artifact, Sources
+from planebench.cluster import checkpoint as checkpoints
 from planebench.cluster import existing as beside
 from planebench.cluster import keeping, named
+from planebench.cluster.checkpoint import Checkpoint
 from planebench.cluster.existing import ExistingCluster, ExistingConfig
 from planebench.cluster.local import LocalCluster
 from planebench.cluster.named import NamedCluster
-from planebench.components import Audit
+from planebench.components import Audit, Layout
 from planebench.kube.client import ApiError, Client
 from planebench.kube.etcd import EtcdError
 from planebench.load import Engine, connections_for
@@ -41,7 +43,7 @@ from planebench.planes import Plane, load_plane
 from planebench.results import RunFolder
 from planebench.results.audit_log import audit_id
 from planebench.results.document import Status
-from planebench.run import consistency, environment, existing, leftovers, waiting
+from planebench.run import consistency, environment, existing, leftovers, restored, waiting
 from planebench.run.existing import Target
 from planebench.run.faults import Conditions, Faults, Surroundings, unavailable
 from planebench.run.lifecycle import START, Lifecycle
@@ -91,6 +93,9 @@ class RunOptions:
     """A Dask scheduler, whose workers send the load."""
     workers_api_host: str = ""
     """By which name these reach the API server; empty: by the same as we."""
+
+    checkpoint: Checkpoint | None = None
+    """Start from this state; None: from an empty control plane."""
 
     target: Target | None = None
     """Run on this cluster of others; None: on a control plane of planebench's own."""
@@ -155,6 +160,10 @@ def demand_possible(scenario: Scenario, options: RunOptions) -> None:
         if foreign := sorted(options.components.keys() - set(beside.COMPONENTS)):
             raise UsageError(f"--component {foreign[0]}: components of an existing cluster are its own")
         options.target.preflight.demand()
+    if options.checkpoint is not None:
+        if options.target is not None or options.keep_up is not None:
+            raise UsageError("--from is for control planes that are planebench's own, and end with the run")
+        restored.demand_fitting(options.checkpoint, scenario)
     if options.keep_up is not None:
         if options.audited or options.profile:
             raise UsageError("--keep-up: a cluster that stays up is neither audited nor profiled; leave one out")
@@ -279,6 +288,9 @@ class _Trial:
             return
         folder = self._folder.path / "cluster"
         try:
+            if (checkpoint := self._options.checkpoint) is not None:
+                await asyncio.to_thread(checkpoints.place, checkpoint, Layout(folder))
+                config = replace(config, restored=True)
             async with LocalCluster.start(
                 config, folder, self._folder.logs, self._t0_ns, on_status=self._listener.status
             ) as own:
@@ -378,8 +390,12 @@ class _Trial:
                 lambda: self._read_consistency(cluster, planner),
                 lambda stage: self._read_waiting(client, planner, stage),
             )
+            if (checkpoint := self._options.checkpoint) is not None:
+                assert isinstance(cluster, LocalCluster)  # noqa: S101 (no other one starts from a checkpoint)
+                listener.status(f"control plane ready, waiting for the {checkpoint.nodes:,} nodes of before")
+                await restored.take_over(cluster, client, self._scenario, self._run_id)
             listener.status(f"control plane ready, adding {self._scenario.node_count:,} nodes")
-            await life.prepare(again=self._shared is not None)
+            await life.prepare(again=self._shared is not None or checkpoint is not None)
             listener.status(f"{self._scenario.node_count:,} nodes Ready after {self._record.now_ns() / 1e9:.1f} s")
             self._folder.write_leftovers(await life.run())
             if self._target is not None:
@@ -537,6 +553,7 @@ class _Trial:
             self._listener.processes(self._sampler.newest, self._sampler.cpu_cores)
 
     def _write_environment(self, cluster: Cluster) -> None:
+        checkpoint = self._options.checkpoint
         self._folder.write_environment(
             {
                 "machine": environment.machine(cluster.etcd_data),
@@ -545,7 +562,7 @@ class _Trial:
                 "calibration": environment.calibration(),
                 "components": environment.components(self._artifacts.values()),
                 "processes": environment.processes(cluster.processes),
-                "deviations": cluster.deviations,
+                "deviations": [*cluster.deviations, *([restored.description(checkpoint)] if checkpoint else [])],
                 "settings": dict(self._plane.settings),
                 "start_s": cluster.timeline_s,
                 **self._of_target(),

@@ -1,0 +1,221 @@
+"""How a control plane comes back with all its objects: forks of a checkpoint, watched until nothing is left to do.
+
+Every component starts with empty caches at the same time, lists everything and watches it from then on; every node
+has to be played anew, and every controller looks at every object once. That is what follows a power cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import psutil
+from prometheus_client.parser import text_string_to_metric_families
+
+from planebench.cluster import checkpoint as checkpoints
+from planebench.cluster import named
+from planebench.cluster.checkpoint import Checkpoint
+from planebench.cluster.local import LocalCluster
+from planebench.components import Layout
+from planebench.kube.client import ApiError, Client, tls_context
+from planebench.model import ComponentError, Endpoint
+from planebench.nodes import LEASES_PATH, SIMULATOR_LABEL
+from planebench.planes import load_plane
+from planebench.run.kept import count, nodes_played
+from planebench.run.listener import Listener
+
+_POLL_S: Final = 0.05
+_LIMIT_S: Final = 180.0
+_NAMESPACE: Final = "planebench-recovery"
+Done = Callable[[str], None]
+"""Told of a step when it is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiLoad:
+    """What the API servers were asked since their start, by their own metrics."""
+
+    requests: dict[str, int]
+    """Verb -> requests; a WATCH counts when it is over."""
+    watches: int
+    """Those that go on."""
+    rejected: int
+    """By priority and fairness, or for being too many."""
+    list_bytes: int
+    """Of all answers to LISTs."""
+    list_mean_s: float
+    """How long a LIST took; 0 where there was none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """One fork's way back."""
+
+    steps_s: dict[str, float]
+    """Step -> seconds from the first process's start until it was done."""
+    load: ApiLoad
+    """Until everything was done."""
+    cpu_s: dict[str, float]
+    """Process -> CPU seconds until then."""
+    peak_bytes: dict[str, int]
+    """Process -> the most memory that it had until then."""
+
+    @property
+    def recovered_s(self) -> float:
+        """When the last step was done."""
+        return max(self.steps_s.values())
+
+
+def api_load(expositions: Iterable[str]) -> ApiLoad:
+    """Sums up the metrics of API servers, each in the text exposition format.
+
+    Source of the names: kubernetes v1.37.2, staging/src/k8s.io/apiserver/pkg/endpoints/metrics.
+    """
+    requests: Counter[str] = Counter()
+    watches = rejected = 0
+    sums: defaultdict[str, float] = defaultdict(float)
+    for text in expositions:
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                verb = sample.labels.get("verb", "")
+                match sample.name:
+                    case "apiserver_request_total":
+                        requests[verb] += int(sample.value)
+                        rejected += int(sample.value) if sample.labels.get("code") == "429" else 0
+                    case "apiserver_longrunning_requests" if verb == "WATCH":
+                        watches += int(sample.value)
+                    case (
+                        "apiserver_response_sizes_sum"
+                        | "apiserver_request_duration_seconds_sum"
+                        | ("apiserver_request_duration_seconds_count")
+                    ) if verb == "LIST":
+                        sums[sample.name] += sample.value
+    lists = sums["apiserver_request_duration_seconds_count"]
+    return ApiLoad(
+        requests=dict(requests.most_common()),
+        watches=watches,
+        rejected=rejected,
+        list_bytes=int(sums["apiserver_response_sizes_sum"]),
+        list_mean_s=sums["apiserver_request_duration_seconds_sum"] / lists if lists else 0.0,
+    )
+
+
+def queued(exposition: str) -> int:
+    """How many objects wait in a controller manager's queues."""
+    return sum(
+        int(sample.value)
+        for family in text_string_to_metric_families(exposition)
+        for sample in family.samples
+        if sample.name == "workqueue_depth"
+    )
+
+
+async def recover(checkpoint: Checkpoint, listener: Listener) -> Recovery:
+    """Start a control plane from a checkpoint, and watch it until every node is played, controllers act and have
+    nothing left to look at; it is ended then.
+
+    Raises:
+        UsageError: the checkpoint is damaged, or a binary is gone.
+        ComponentError: it, or its nodes, did not come back in time.
+    """
+    await asyncio.to_thread(checkpoints.demand_usable, checkpoint)
+    served = checkpoints.served(checkpoint, "recovery")
+    settings = served.config.pop("settings")
+    plane = load_plane(served.plane, settings)
+    config = named.decode_cluster_config(served, plane=plane)
+    with tempfile.TemporaryDirectory(prefix="planebench-recovery-") as place:
+        layout = Layout(Path(place) / "cluster")
+        await asyncio.to_thread(checkpoints.place, checkpoint, layout)
+        begun_s = time.monotonic()
+        async with LocalCluster.start(
+            replace(config, restored=True),
+            layout.folder,
+            Path(place) / "logs",
+            time.monotonic_ns(),
+            on_status=listener.status,
+        ) as cluster:
+            listener.status(f"waiting for {checkpoint.nodes:,} nodes and the controllers")
+            steps_s = dict(cluster.timeline_s)
+
+            def done(step: str) -> None:
+                steps_s[step] = round(time.monotonic() - begun_s, 3)
+
+            try:
+                async with (
+                    asyncio.timeout(_LIMIT_S),
+                    Client(cluster.admin) as client,
+                    asyncio.TaskGroup() as group,
+                ):
+                    group.create_task(_nodes(cluster, client, done))
+                    group.create_task(_controllers(cluster, client, done))
+            except TimeoutError:
+                raise ComponentError(f"the control plane had not come back within {_LIMIT_S:g} s") from None
+            except ExceptionGroup as failed:
+                raise failed.exceptions[0] from None
+            return await _cost(cluster, steps_s)
+
+
+async def _nodes(cluster: LocalCluster, client: Client, done: Done) -> None:
+    total = len(await client.list_metadata("/api/v1/nodes", labelSelector=SIMULATOR_LABEL))
+    if not total:
+        return
+    half = (total + 1) // 2
+    while await count(client, LEASES_PATH) < half:  # noqa: ASYNC110 (no event to wait for)
+        await asyncio.sleep(_POLL_S)
+    done("half of the nodes played")
+    await nodes_played(cluster)
+    done("all nodes played")
+
+
+async def _controllers(cluster: LocalCluster, client: Client, done: Done) -> None:
+    """They act once a new namespace gets its service account; they are done when no object waits in a queue."""
+    await client.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": _NAMESPACE}})
+    while not await _admits(client):  # noqa: ASYNC110 (as above)
+        await asyncio.sleep(_POLL_S)
+    done("controllers act")
+    while sum(map(queued, await _scraped(cluster, "kube-controller-manager"))):  # noqa: ASYNC110 (as above)
+        await asyncio.sleep(_POLL_S)
+    done("controllers' queues empty")
+
+
+async def _admits(client: Client) -> bool:
+    try:
+        await client.get(f"/api/v1/namespaces/{_NAMESPACE}/serviceaccounts/default")
+    except ApiError:
+        return False
+    return True
+
+
+async def _scraped(cluster: LocalCluster, component: str) -> list[str]:
+    endpoints = [item.metrics for item in cluster.processes if item.component == component and item.metrics]
+    return [await _fetched(endpoint) for endpoint in endpoints]
+
+
+async def _fetched(endpoint: Endpoint) -> str:
+    connector = aiohttp.TCPConnector(ssl=tls_context(endpoint.ca, endpoint.identity))
+    async with aiohttp.ClientSession(connector=connector) as session, session.get(endpoint.url) as answer:
+        return await answer.text()
+
+
+async def _cost(cluster: LocalCluster, steps_s: dict[str, float]) -> Recovery:
+    cpu_s, peak_bytes = {}, {}
+    for process in cluster.processes:
+        handle = psutil.Process(process.pid)
+        times = handle.cpu_times()
+        cpu_s[process.name] = round(times.user + times.system, 2)
+        peak_bytes[process.name] = _peak_bytes(process.pid)
+    load = api_load(await _scraped(cluster, "kube-apiserver"))
+    return Recovery(steps_s, load, cpu_s, peak_bytes)
+
+
+def _peak_bytes(pid: int) -> int:
+    """The most that was in memory of a process at a time (VmHWM of proc(5))."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
