@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_checkpoint import saved
 
 from planebench import scenario as scenarios
 from planebench.binaries import Sources
+from planebench.cluster import checkpoint as checkpoints
 from planebench.experiment import ExperimentFolder, Factor, Level, plan
 from planebench.model import ComponentError, UsageError
 from planebench.results import RunFolder
@@ -131,6 +133,34 @@ async def test_trials_on_a_cluster_of_others(
     assert trials.asked == ["look", "provide"] * 2 + ["look", "run"] * 2, "before any trial, and before each"
     targets: list[object] = [options.target for options in trials.options]
     assert targets == [there, there]
+
+
+async def test_trials_from_a_checkpoint(tmp_path: Path, trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = saved()
+    fitting: list[str] = []
+    monkeypatch.setattr(checkpoints, "get", {full.name: full}.__getitem__)
+    monkeypatch.setattr(live, "demand_fitting", lambda _, wanted: fitting.append(wanted.name))
+    kwok = Factor(name="kwok", levels=(Level(name="a"), Level(name="b")))
+
+    def planned(folder: str, sha256: str) -> ExperimentFolder:
+        wanted = plan(
+            id="x",
+            scenario="smoke",
+            factors=[kwok],
+            blocks=1,
+            seed=1,
+            checkpoint=full.name,
+            checkpoint_sha256=sha256,
+        )
+        return ExperimentFolder.create(tmp_path / folder, wanted, scenarios.load("smoke"))
+
+    with pytest.raises(UsageError, match="'full' is not the one its trials started from"):
+        await live.run_experiment(planned("other", saved(files={"db": "1"}).sha256), Silent())
+    assert not trials.asked
+    begun = planned("experiment", full.sha256)
+    await live.run_experiment(ExperimentFolder.open(begun.path), Silent())
+    assert fitting == ["smoke", "smoke"], "before any trial"
+    assert [options.checkpoint for options in trials.options] == [full, full]
 
 
 def test_components_of_others_are_not_varied() -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from made_checkpoint import saved
+from typer.testing import CliRunner
 
 from planebench import scenario
+from planebench.cli.checkpoint import app
 from planebench.cluster import checkpoint as checkpoints
 from planebench.cluster.checkpoint import Checkpoint
-from planebench.cluster.named import ServedConfig
 from planebench.model import UsageError
-from planebench.run.recovery import api_load, queued
+from planebench.plan import RUN_LABEL
+from planebench.run import restored
+from planebench.run.recovery import ApiLoad, Recovery, api_load, queued
 from planebench.run.restored import demand_fitting, description
 
 API_SERVER = """\
@@ -53,22 +57,6 @@ def test_what_waits_in_queues() -> None:
     assert queued('# TYPE workqueue_adds_total counter\nworkqueue_adds_total{name="a"} 2\n') == 0
 
 
-def saved(plane: str = "core", **settings: Any) -> Checkpoint:
-    return Checkpoint(
-        format=1,
-        name="full",
-        cluster="default",
-        plane=plane,
-        planebench="0.1.0",
-        saved_wall_s=0.0,
-        pause_s=0.1,
-        nodes=1000,
-        pods=5000,
-        served=ServedConfig("default", plane, {"settings": settings}, {}),
-        files=[],
-    )
-
-
 def test_a_checkpoint_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at = []
     monkeypatch.setattr(checkpoints, "demand_whole", looked_at.append)
@@ -83,7 +71,12 @@ def test_a_checkpoint_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (saved("kubevirt"), "pod-density", {}, "is of plane kubevirt, the scenario's is core"),
         (saved(), "pod-density", {"topology": "{etcd: 3}"}, "leave topology.etcd out"),
-        (saved("kubevirt", api_qps=1), "kubevirt-density", {}, "--set settings.api_qps=1"),
+        (
+            saved("kubevirt", replicas=9),
+            "kubevirt-density",
+            {},
+            "has replicas=9, .*--set settings.replicas=9",
+        ),
     ],
 )
 def test_a_checkpoint_that_does_not_fit(
@@ -91,3 +84,62 @@ def test_a_checkpoint_that_does_not_fit(
 ) -> None:
     with pytest.raises(UsageError, match=words):
         demand_fitting(full, scenario.load(name, overrides))
+
+
+def test_one_saved_later_under_the_same_name_is_another_one() -> None:
+    assert saved(files={"db": "1"}).sha256 == saved(files={"db": "1"}).sha256
+    assert len({saved(files=files).sha256 for files in ({}, {"db": "1"}, {"db": "2"}, {"log": "1"})}) == 4
+
+
+async def test_nodes_by_the_names_of_the_run_s_become_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Nodes:
+        """A client of a cluster with three of the run's nodes, and one of others."""
+
+        def __init__(self) -> None:
+            self.patched: list[str] = []
+
+        async def list_metadata(self, path: str, **_: str) -> list[dict[str, Any]]:
+            assert path == "/api/v1/nodes"
+            return [{"metadata": {"name": name}} for name in [*names[:3], "of-others"]]
+
+        async def patch(self, path: str, change: dict[str, Any]) -> None:
+            assert change == {"metadata": {"labels": {RUN_LABEL: "r1"}}}
+            self.patched.append(path.rpartition("/")[2])
+
+    async def played(_: Any) -> None:
+        assert not nodes.patched, "only afterwards"
+
+    smoke = scenario.load("smoke")
+    names = [smoke.nodes[0].node(number) for number in range(smoke.nodes[0].count)]
+    monkeypatch.setattr(restored, "nodes_played", played)
+    nodes = Nodes()
+    await restored.take_over(object(), nodes, smoke, "r1")  # type: ignore[arg-type]
+    assert sorted(nodes.patched) == sorted(names[:3])
+
+
+def test_what_is_told_of_recoveries(monkeypatch: pytest.MonkeyPatch) -> None:
+    load = ApiLoad({"GET": 300, "PUT": 9}, watches=120, rejected=0, list_bytes=2 << 20, list_mean_s=0.012)
+    seconds = iter((4.0, 5.0, 9.0))
+
+    async def recover(checkpoint: Checkpoint, _: Any) -> Recovery:
+        assert checkpoint == saved()
+        steps_s = {"all nodes played": next(seconds), "etcd": 0.5}
+        return Recovery(steps_s, load, {"etcd": 0.7}, {"etcd": 64 << 20})
+
+    monkeypatch.setattr(checkpoints, "get", {"full": saved()}.__getitem__)
+    monkeypatch.setattr("planebench.run.recovery.recover", recover)
+    asked = CliRunner().invoke(app, ["recovery", "full"], env={"COLUMNS": "100"})
+    assert asked.exit_code == 0, asked.output
+    lines = [" ".join(line.split()) for line in asked.stdout.splitlines()]
+    assert lines == [
+        "checkpoint 'full': 1,000 nodes, 5,000 pods; 3 trials: median (least to most)",
+        "etcd, after 0.50 s",
+        "all nodes played, after 5.00 s (4.00 s to 9.00 s)",
+        "API server: GET requests 300",
+        "API server: watches that go on 120",
+        "API server: requests rejected 0",
+        "API server: mean LIST 12.0 ms",
+        "API server: answers to LISTs 2.0 MiB",
+        "etcd: CPU 0.70 s",
+        "etcd: peak memory 64.0 MiB",
+    ]

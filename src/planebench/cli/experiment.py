@@ -143,9 +143,7 @@ def _planned(
     from planebench.run.existing import context_of
     from planebench.run.experiment import check
 
-    if start:
-        checkpoint.get(start)  # before anything is written
-
+    state = checkpoint.get(start) if start else None
     factors = [*_fields(vary), *_components(vary_component)] or [_same()]
     planned = plan(
         id=secrets.token_hex(4),
@@ -155,6 +153,7 @@ def _planned(
         seed=seed,
         context=context_of(elsewhere),
         checkpoint=start,
+        checkpoint_sha256=state.sha256 if state else "",
     )
     check(planned, wanted, allowed)
     return ExperimentFolder.create(out or _default_folder(wanted.name), planned, wanted)

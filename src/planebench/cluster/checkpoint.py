@@ -85,6 +85,12 @@ class Checkpoint(msgspec.Struct, frozen=True):
         """Of its files; etcd sets space aside, so that less of it is on disk."""
         return sum(file.size_bytes for file in self.files)
 
+    @property
+    def sha256(self) -> str:
+        """Of its files' digests: another one of the same name has another."""
+        digests = "".join(f"{file.sha256} {file.path}\n" for file in self.files)
+        return hashlib.sha256(digests.encode()).hexdigest()
+
 
 def folder_of(name: str) -> Path:
     """A checkpoint's folder. Raises UsageError for a name that is none."""

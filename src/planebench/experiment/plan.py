@@ -98,6 +98,8 @@ class Experiment(_Part):
     """Of a kubeconfig: the existing cluster that all trials run on; empty: each has a control plane of its own."""
     checkpoint: str = ""
     """The checkpoint that every trial starts from; empty: each starts from an empty control plane."""
+    checkpoint_sha256: str = ""
+    """Of that checkpoint: one that was saved later under the same name is another."""
     factors: Annotated[tuple[Factor, ...], Field(min_length=1)]
     """What is varied."""
     variants: tuple[Variant, ...]
@@ -165,6 +167,7 @@ def plan(
     seed: int,
     context: str = "",
     checkpoint: str = "",
+    checkpoint_sha256: str = "",
 ) -> Experiment:
     """A new experiment: every combination of the factors' levels, ``blocks`` times.
 
@@ -184,6 +187,7 @@ def plan(
         scenario=scenario,
         context=context,
         checkpoint=checkpoint,
+        checkpoint_sha256=checkpoint_sha256,
         factors=tuple(factors),
         variants=variants,
         blocks=blocks,

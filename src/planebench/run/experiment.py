@@ -12,6 +12,7 @@ from planebench import scenario as scenarios
 from planebench.binaries.sources import Sources
 from planebench.cluster import checkpoint as checkpoints
 from planebench.cluster import existing as beside
+from planebench.cluster.checkpoint import Checkpoint
 from planebench.cluster.local import component_names
 from planebench.experiment import Experiment, ExperimentFolder, PlannedTrial, Variant
 from planebench.model import ExitCode, PlanebenchError, UsageError
@@ -54,7 +55,7 @@ async def run_experiment(
             f"{folder.path}: its trials run {_place(planned)}, not {_place(here)}: "
             f"{'say --context ' + planned if planned else 'leave --kubeconfig and --context out'}"
         )
-    checkpoint = checkpoints.get(folder.experiment.checkpoint) if folder.experiment.checkpoint else None
+    checkpoint = _checkpoint(folder)
     left = {trial.variant for trial in folder.experiment.trials if trial.state in ("planned", "running")}
     variants = {
         variant.name: _Setting.of(
@@ -91,6 +92,19 @@ async def run_experiment(
             _evaluate(place)
             folder.end(trial, completed=True)
             on_trial(trial, "completed")
+
+
+def _checkpoint(folder: ExperimentFolder) -> Checkpoint | None:
+    """What the trials start from. Raises UsageError where it is gone, or another one than at first."""
+    name = folder.experiment.checkpoint
+    if not name:
+        return None
+    checkpoint = checkpoints.get(name)
+    if checkpoint.sha256 != folder.experiment.checkpoint_sha256:
+        raise UsageError(
+            f"{folder.path}: checkpoint {name!r} is not the one its trials started from; begin a new experiment"
+        )
+    return checkpoint
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,19 +147,34 @@ async def recover(checkpoint: Checkpoint, listener: Listener) -> Recovery:
             def done(step: str) -> None:
                 steps_s[step] = round(time.monotonic() - begun_s, 3)
 
-            try:
-                async with (
-                    asyncio.timeout(_LIMIT_S),
-                    Client(cluster.admin) as client,
-                    asyncio.TaskGroup() as group,
-                ):
-                    group.create_task(_nodes(cluster, client, done))
-                    group.create_task(_controllers(cluster, client, done))
-            except TimeoutError:
-                raise ComponentError(f"the control plane had not come back within {_LIMIT_S:g} s") from None
-            except ExceptionGroup as failed:
-                raise failed.exceptions[0] from None
+            await _alongside(cluster, done)
             return await _cost(cluster, steps_s)
+
+
+async def _alongside(cluster: LocalCluster, done: Done) -> None:
+    """Until everything is done; it ends at once when a component does."""
+    watching = asyncio.create_task(_watch(cluster, done))
+    failing = asyncio.create_task(cluster.failure())
+    try:
+        async with asyncio.timeout(_LIMIT_S):
+            await asyncio.wait((watching, failing), return_when=asyncio.FIRST_COMPLETED)
+        if failing.done():
+            raise failing.result()
+        watching.result()
+    except TimeoutError:
+        raise ComponentError(f"the control plane had not come back within {_LIMIT_S:g} s") from None
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    finally:
+        for task in (watching, failing):
+            task.cancel()
+        await asyncio.gather(watching, failing, return_exceptions=True)
+
+
+async def _watch(cluster: LocalCluster, done: Done) -> None:
+    async with Client(cluster.admin) as client, asyncio.TaskGroup() as group:
+        group.create_task(_nodes(cluster, client, done))
+        group.create_task(_controllers(cluster, client, done))
 
 
 async def _nodes(cluster: LocalCluster, client: Client, done: Done) -> None:
@@ -200,8 +215,11 @@ async def _scraped(cluster: LocalCluster, component: str) -> list[str]:
 
 async def _fetched(endpoint: Endpoint) -> str:
     connector = aiohttp.TCPConnector(ssl=tls_context(endpoint.ca, endpoint.identity))
-    async with aiohttp.ClientSession(connector=connector) as session, session.get(endpoint.url) as answer:
-        return await answer.text()
+    try:
+        async with aiohttp.ClientSession(connector=connector) as session, session.get(endpoint.url) as answer:
+            return await answer.text()
+    except (aiohttp.ClientError, OSError) as error:
+        raise ComponentError(f"{endpoint.url}: no metrics: {error}") from None
 
 
 async def _cost(cluster: LocalCluster, steps_s: dict[str, float]) -> Recovery:
