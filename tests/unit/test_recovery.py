@@ -58,7 +58,7 @@ def test_what_waits_in_queues() -> None:
 
 
 def test_a_checkpoint_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    looked_at = []
+    looked_at: list[Checkpoint] = []
     monkeypatch.setattr(checkpoints, "demand_whole", looked_at.append)
     full = saved()
     demand_fitting(full, scenario.load("smoke", {"plane": "core"}))
