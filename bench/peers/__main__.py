@@ -23,6 +23,7 @@ import argparse
 import asyncio
 import dataclasses
 import json
+import math
 import os
 import random
 import statistics
@@ -202,7 +203,7 @@ def _rows() -> list[tuple[str, Callable[[Sequence[Trial]], str]]]:
         ("API server's CPU meanwhile, s", _median("api_server_cpu_s", ".2f")),
         ("control plane and simulator, CPU s", _median("control_plane_cpu_s", ".2f")),
         ("pods created", _median("created", ".0f")),
-        ("pods in its figures", lambda runs: _pods(runs)),
+        ("pods in its figures", _pods),
         ("first to last creation, s", _median("creating_s", ".1f")),
         ("first creation to all Running, s", _median("running_s", ".1f")),
         ("its figures are of", lambda runs: runs[0].measures),
@@ -216,16 +217,22 @@ def _rows() -> list[tuple[str, Callable[[Sequence[Trial]], str]]]:
 
 
 def _median(field: str, form: str, scale: float = 1.0) -> Callable[[Sequence[Trial]], str]:
-    return lambda runs: format(statistics.median(getattr(run, field) * scale for run in runs), form)
+    def shown(runs: Sequence[Trial]) -> str:
+        values = [getattr(run, field) * scale for run in runs]
+        known = [value for value in values if not math.isnan(value)]
+        return format(statistics.median(known), form) if known else "none"
+
+    return shown
 
 
 def _error(percentile: str, form: str) -> Callable[[Sequence[Trial]], str]:
     """The median of a run's error, and the one that is farthest from 0."""
 
     def shown(runs: Sequence[Trial]) -> str:
-        errors = [
-            1e3 * (getattr(run, f"reported_{percentile}_s") - getattr(run, f"true_{percentile}_s")) for run in runs
-        ]
+        pairs = [(getattr(run, f"reported_{percentile}_s"), getattr(run, f"true_{percentile}_s")) for run in runs]
+        errors = [1e3 * (reported - true) for reported, true in pairs if not math.isnan(reported)]
+        if not errors:
+            return "none"
         return f"{statistics.median(errors):+{form}} (worst {max(errors, key=abs):+{form}})"
 
     return shown

@@ -1,8 +1,8 @@
 """What really happened, by the API server's audit log: each request with the times of its receipt and of its end.
 
 A line is an ``audit.k8s.io/v1`` Event (kubernetes v1.37.2, staging/src/k8s.io/apiserver/pkg/apis/audit/v1). Both
-stamps are of the same clock, in whole microseconds, taken by the subject itself: no tool's client, watch or clock is
-in between.
+stamps are of the same clock, in whole microseconds, taken by the subject itself: no tool's client, watch or clock
+is in between.
 """
 
 from __future__ import annotations
