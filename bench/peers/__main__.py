@@ -36,7 +36,7 @@ from pathlib import Path
 
 import audit_oracle
 import tree_usage
-from peer_tools import Load, Tool, cluster_loader, kperf, kube_burner, percentile, planebench
+from peer_tools import Load, Tool, cluster_loader, kperf, kube_burner, planebench
 from rich.console import Console
 from rich.table import Table
 
@@ -133,7 +133,7 @@ def measure(tool: Tool, load: Load, clusters: Clusters, folder: Path) -> Trial:
     finally:
         clusters.down()
     truth, reported = audit_oracle.read(folder / "audit.log"), tool.reported(folder)
-    real = tool.truth_s(truth)
+    real = tool.truth(truth)
     return Trial(
         tool=tool.name,
         measures=tool.measures,
@@ -148,9 +148,9 @@ def measure(tool: Tool, load: Load, clusters: Clusters, folder: Path) -> Trial:
         creating_s=truth.creating_s,
         running_s=truth.running_s,
         reported_p50_s=reported.p50_s,
-        true_p50_s=percentile(real, 50),
+        true_p50_s=real.percentile(50),
         reported_p99_s=reported.p99_s,
-        true_p99_s=percentile(real, 99),
+        true_p99_s=real.percentile(99),
     )
 
 
@@ -230,7 +230,8 @@ def _error(percentile: str, form: str) -> Callable[[Sequence[Trial]], str]:
 
     def shown(runs: Sequence[Trial]) -> str:
         pairs = [(getattr(run, f"reported_{percentile}_s"), getattr(run, f"true_{percentile}_s")) for run in runs]
-        errors = [1e3 * (reported - true) for reported, true in pairs if not math.isnan(reported)]
+        found = [1e3 * (reported - true) for reported, true in pairs]
+        errors = [error for error in found if not math.isnan(error)]
         if not errors:
             return "none"
         return f"{statistics.median(errors):+{form}} (worst {max(errors, key=abs):+{form}})"

@@ -17,6 +17,8 @@ from typing import Any, Literal
 import yaml
 from audit_oracle import Truth
 
+from planebench.stats import Sample
+
 NAMESPACE = "peers"
 LABELS = {"group": "peers"}
 _LIMIT = "10m"
@@ -61,8 +63,11 @@ class Tool:
     needs: str = ""
     """A namespace that has to be there."""
 
-    def truth_s(self, truth: Truth) -> list[float]:
-        return truth.startup_s if self.measures == "startup" else truth.created_s
+    def truth(self, truth: Truth) -> Sample:
+        """What its figures are of, in seconds; pods that never ran are missing."""
+        if self.measures == "created":
+            return Sample.of(truth.created_s)
+        return Sample.of(truth.startup_s, len(truth.created_s) - len(truth.startup_s))
 
 
 def pod(name: str, namespace: str | None) -> dict[str, Any]:
@@ -84,11 +89,6 @@ def pod(name: str, namespace: str | None) -> dict[str, Any]:
             ],
         },
     }
-
-
-def percentile(values: Sequence[float], percent: float) -> float:
-    """By nearest rank, of sorted values; NaN where there are none."""
-    return values[max(math.ceil(percent / 100 * len(values)), 1) - 1] if values else math.nan
 
 
 # --- planebench ---
@@ -120,16 +120,13 @@ def planebench() -> Tool:
 
 
 def planebench_figures(result: str) -> Reported:
-    """Of ``result.json``."""
+    """Of ``result.json``. Infinite is a percentile of pods that never came up."""
     rows = [row for stage in json.loads(result)["stages"] for row in stage["rows"]]
     for row in rows:
         if row["sli"] == "creation.startup" and not row["part_of"]:
-            return Reported(_number(row["p50"]), _number(row["p99"]), row["n"] - row["missing"])
+            p50_s, p99_s = [math.inf if row[name] is None else row[name] for name in ("p50", "p99")]
+            return Reported(p50_s, p99_s, row["n"] - row["missing"])
     raise ValueError("result.json has no creation.startup")
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
 
 
 # --- kube-burner ---
