@@ -45,6 +45,10 @@ def _manifest(pool: NodePool, number: int, plane: Plane, address: str) -> Manife
     labels = {
         "kubernetes.io/arch": "amd64",
         "kubernetes.io/os": "linux",
+        # A kubelet brings the former names, too; the controller manager would add them, with two requests a node
+        # (kubernetes v1.37.2, pkg/kubelet/kubelet_node_status.go and labelReconcileInfo of nodelifecycle).
+        "beta.kubernetes.io/arch": "amd64",
+        "beta.kubernetes.io/os": "linux",
         "kubernetes.io/hostname": name,
         "node-role.kubernetes.io/worker": "",
         POOL_LABEL: pool.name,
