@@ -127,7 +127,9 @@ class ControlPlane:
 
         Raises ComponentError where they do not get so in time, ApiError where one exists.
         """
-        manifests = list(simulated.manifests([NodePool(name=name, count=count)], self._cluster.config.plane))
+        config = self._cluster.config
+        by = simulated.simulators(config.topology)
+        manifests = list(simulated.manifests([NodePool(name=name, count=count)], config.plane, by))
         async with asyncio.TaskGroup() as group:
             for manifest in manifests:
                 group.create_task(self.client.create(manifest))

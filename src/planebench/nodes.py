@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Final
 
 from planebench.constraints import ZONE
@@ -17,7 +18,7 @@ POOL_LABEL: Final = "planebench.dev/pool"
 SIMULATOR_LABEL: Final = "planebench.dev/simulator"
 """Names the simulator that plays a node; without the label the node is released and falls silent."""
 SIMULATOR: Final = "kwok"
-"""The simulator of a control plane of planebench's own."""
+"""The simulator of a control plane of planebench's own; of several, the nodes are shared out among them."""
 
 LEASES_PATH: Final = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 """Where the API server has the nodes' leases."""
@@ -27,20 +28,41 @@ _EPHEMERAL_STORAGE = "500Gi"
 _FIRST_ADDRESS = ipaddress.IPv4Address("10.64.0.1")
 
 
-def manifests(pools: Iterable[NodePool], plane: Plane) -> Iterator[Manifest]:
+def simulators(topology: Mapping[str, int]) -> tuple[str, ...]:
+    """The processes that play a control plane's nodes, as :data:`SIMULATOR_LABEL` names them: ``kwok``, or
+    ``kwok-1`` and so on.
+
+    ``topology``: component -> how many members it has; one where nothing is said.
+    """
+    count = topology.get(SIMULATOR, 1)
+    return (SIMULATOR,) if count == 1 else tuple(f"{SIMULATOR}-{number}" for number in range(1, count + 1))
+
+
+def played_by(pools: Iterable[NodePool], by: Sequence[str] = (SIMULATOR,)) -> dict[str, str]:
+    """Node -> who plays it: its pool's label, or else one of ``by`` after the other, so that each has its share of
+    every pool."""
+    return {
+        pool.node(number): pool.labels.get(SIMULATOR_LABEL, simulator)
+        for pool in pools
+        for number, simulator in zip(range(pool.count), cycle(by), strict=False)
+    }
+
+
+def manifests(pools: Iterable[NodePool], plane: Plane, by: Sequence[str] = (SIMULATOR,)) -> Iterator[Manifest]:
     """The nodes of all pools in order, named ``POOL-000000`` and so on; not Ready until KWOK says so.
 
     Capacity and allocatable are the same: nothing is reserved for a system that does not exist. A pool's own
-    labels and capacity win over the plane's.
+    labels and capacity win over the plane's. ``by``: see :func:`played_by`.
     """
     address = _FIRST_ADDRESS
     for pool in pools:
+        simulator = played_by([pool], by)
         for number in range(pool.count):
-            yield _manifest(pool, number, plane, str(address))
+            yield _manifest(pool, number, plane, str(address), simulator[pool.node(number)])
             address += 1
 
 
-def _manifest(pool: NodePool, number: int, plane: Plane, address: str) -> Manifest:
+def _manifest(pool: NodePool, number: int, plane: Plane, address: str, simulator: str) -> Manifest:
     name = pool.node(number)
     labels = {
         "kubernetes.io/arch": "amd64",
@@ -52,7 +74,7 @@ def _manifest(pool: NodePool, number: int, plane: Plane, address: str) -> Manife
         "kubernetes.io/hostname": name,
         "node-role.kubernetes.io/worker": "",
         POOL_LABEL: pool.name,
-        SIMULATOR_LABEL: SIMULATOR,
+        SIMULATOR_LABEL: simulator,
         **plane.nodes.labels,
     }
     if zone := pool.zone(number):

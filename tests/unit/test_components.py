@@ -280,6 +280,19 @@ def test_kwok_manages_planebench_s_nodes_only() -> None:
     assert kwok().deviations == ()
 
 
+def test_several_kwoks_have_nodes_of_their_own() -> None:
+    specs = [Kwok(LAYOUT, "kwok", 10247, [], member=Member(number, 2)).spec() for number in (1, 2)]
+    assert [(spec.name, spec.component) for spec in specs] == [("kwok-1", "kwok"), ("kwok-2", "kwok")]
+    first, second = map(flags_of, specs)
+    label = "manage-nodes-with-label-selector"
+    assert (first[label], second[label]) == (
+        "planebench.dev/simulator in (kwok, kwok-1)",
+        "planebench.dev/simulator=kwok-2",
+    ), "nodes without a number are the first one's"
+    assert (first["kubeconfig"], first["config"]) == ("/c/kubeconfigs/kwok-1.conf", "/c/config/kwok-1.yaml")
+    assert first["tls-cert-file"] == second["tls-cert-file"]
+
+
 def test_several_kwoks_go_by_their_names() -> None:
     spec = Kwok(LAYOUT, "kwok-2", 10247, [], flags={"v": "1"}).spec()
     assert (spec.name, spec.component) == ("kwok-2", "kwok")

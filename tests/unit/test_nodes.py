@@ -52,6 +52,30 @@ def test_kwok_finds_its_nodes(plane: str) -> None:
     assert one(load_plane(plane))["metadata"]["labels"][nodes.SIMULATOR_LABEL] == nodes.SIMULATOR
 
 
+def test_several_simulators_take_the_nodes_of_each_pool_in_turn() -> None:
+    by = nodes.simulators({"kwok": 2})
+    pools = [
+        pool(name="a", count=3),
+        pool(name="b", count=1),
+        pool(name="own", labels={nodes.SIMULATOR_LABEL: "me"}),
+    ]
+    expected = {
+        "a-000000": "kwok-1",
+        "a-000001": "kwok-2",
+        "a-000002": "kwok-1",
+        "b-000000": "kwok-1",
+        "own-000000": "me",
+    }
+    assert nodes.played_by(pools, by) == expected
+    found = nodes.manifests(pools, CORE, by)
+    labels = {node["metadata"]["name"]: node["metadata"]["labels"] for node in found}
+    assert {name: own[nodes.SIMULATOR_LABEL] for name, own in labels.items()} == expected
+
+
+def test_a_single_simulator_has_no_number() -> None:
+    assert nodes.simulators({}) == nodes.simulators({"kwok": 1}) == (nodes.SIMULATOR,)
+
+
 def test_addresses_differ_over_all_pools() -> None:
     found = list(nodes.manifests([pool(name="a", count=300), pool(name="b", count=300)], CORE))
     addresses = {item["address"] for node in found for item in node["status"]["addresses"]}

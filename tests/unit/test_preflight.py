@@ -58,6 +58,11 @@ def test_components_of_others_cannot_be_set(name: str) -> None:
         preflight.demand_possible(load(name))
 
 
+def test_an_existing_cluster_has_the_members_that_it_has() -> None:
+    with pytest.raises(UsageError, match=r"topology\.kwok cannot be set on a cluster"):
+        preflight.demand_possible(scenario(topology={"etcd": 1, "kwok": 2}))
+
+
 def test_versions_and_flags_of_others_cannot_be_set_but_kwoks_can() -> None:
     from planebench.scenario.model import ComponentOptions
 

@@ -136,7 +136,10 @@ def fault(text: str) -> str:
             " {kind: kill, component: etcd, name: kill-kwok-2}]",
             "my.yaml:8: faults[2].name: another fault has the name 'kill-kwok-2'",
         ),
-        ("topology: {kwok: 2}", "my.yaml:8: topology.kwok: plays the nodes alone"),
+        (
+            "topology: {kwok: 2}\nfaults: [{kind: kill, component: kwok, member: leader}]",
+            "faults[0].member: kwok has no leader: each one plays nodes of its own",
+        ),
         ("topology: {etdc: 3}", "my.yaml:8: topology.etdc: unknown component; did you mean 'etcd'?"),
         ("topology: {etcd: 0}", "my.yaml:8: topology.etcd: must be at least 1"),
         (

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from planebench.model import Manifest, UsageError
 from planebench.planes import Plane, builtin_names, load_plane
-from planebench.stages import builtin, merge_patch, stages, workers
+from planebench.stages import builtin, merge_patch, shard, stages, workers
 
 
 class _Readable(yaml.SafeDumper):
@@ -205,6 +205,25 @@ def test_a_patch_holds_afterwards_and_nothing_is_modified(target: Any, patch: An
     merged = merge_patch(target, patch)
     assert (repr(target), repr(patch)) == before
     assert merge_patch(merged, patch) == merged, "applied twice it changes nothing more"
+
+
+@pytest.mark.parametrize(("guest_workers", "of"), [(1, 3), (4, 1), (4, 3), (16, 7)])
+def test_each_of_several_kwoks_plays_nodes_pods_and_its_share_of_the_rest(guest_workers: int, of: int) -> None:
+    every = stages(load_plane("kubevirt", {"guest_workers": guest_workers}))
+    shares = [shard(every, number, of) for number in range(1, of + 1)]
+    for share in shares:
+        assert [stage for stage in every if stage["spec"]["resourceRef"]["kind"] in ("Node", "Pod")] == [
+            stage for stage in share if stage["spec"]["resourceRef"]["kind"] in ("Node", "Pod")
+        ]
+    others = [
+        stage["metadata"]["name"]
+        for share in shares
+        for stage in share
+        if stage["spec"]["resourceRef"]["kind"] not in ("Node", "Pod")
+    ]
+    assert sorted(others) == sorted(
+        stage["metadata"]["name"] for stage in every if stage["spec"]["resourceRef"]["kind"] not in ("Node", "Pod")
+    ), "each is played once"
 
 
 def test_how_many_objects_are_played_at_once() -> None:

@@ -303,7 +303,9 @@ class LocalCluster:
         tokens = {account: await installation.token(account) for account in accounts}
         self._done(f"{plane.name} installed")
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._started("kwok", [self._kwok()]))
+            group.create_task(
+                self._started(SIMULATOR, [self._kwok(member) for member in self.wiring.members(SIMULATOR)])
+            )
             for process in plane.processes:
                 members = self.wiring.members(process.name)
                 specs = [
@@ -379,7 +381,7 @@ class LocalCluster:
             member=member,
         ).spec()
 
-    def _kwok(self) -> ProcessSpec:
+    def _kwok(self, member: Member) -> ProcessSpec:
         played: Sequence[Mapping[str, object]] = stages.stages(self.config.plane, self.config.delays_ms)
         return Kwok(
             self.layout,
@@ -389,6 +391,7 @@ class LocalCluster:
             flags=self._flags("kwok"),
             version=self._version("kwok"),
             profiling=self.config.profiling,
+            member=member,
         ).spec()
 
     def _plane_process(

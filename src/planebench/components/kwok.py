@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from planebench.components.layout import LOOPBACK, Layout
-from planebench.components.process import Probe, ProcessSpec
+from planebench.components.process import ALONE, Member, Probe, ProcessSpec
 from planebench.model import Endpoint, Manifest, Profiler, Role, UsageError
 from planebench.nodes import SIMULATOR, SIMULATOR_LABEL
+from planebench.stages import shard
 from planebench.versions import numbers
 
 COMPONENT = "kwok"
@@ -43,20 +44,24 @@ class Kwok:
     parallelism: Parallelism = Parallelism()
     flags: Mapping[str, str] = field(default_factory=dict)
     plays: str = SIMULATOR
-    """It manages the nodes whose label :data:`planebench.nodes.SIMULATOR_LABEL` says this."""
+    """It manages the nodes whose label :data:`planebench.nodes.SIMULATOR_LABEL` says this; one of several, those
+    that say this with its number. The first one has those without a number, too."""
     version: str = "unknown"
     """Before 0.8 it knows stages in an older form alone."""
     profiling: bool = False
     kubeconfig: Path | None = None
     """None: the layout's, of its own name."""
+    member: Member = ALONE
+    """Each has a Lease for every node of its own: a node moves to another one only by its label."""
 
     def spec(self) -> ProcessSpec:
         layout = self.layout
-        configuration = layout.configuration(self.name)
+        name = self.member.named(self.name)
+        configuration = layout.configuration(name)
         flags = {
-            "kubeconfig": str(self.kubeconfig or layout.kubeconfig(self.name)),
+            "kubeconfig": str(self.kubeconfig or layout.kubeconfig(name)),
             "config": str(configuration),
-            "manage-nodes-with-label-selector": f"{SIMULATOR_LABEL}={self.plays}",
+            "manage-nodes-with-label-selector": f"{SIMULATOR_LABEL}{self._own()}",
             "manage-all-nodes": "false",
             "node-lease-duration-seconds": str(NODE_LEASE_S),
             "cidr": POD_CIDR,
@@ -65,11 +70,12 @@ class Kwok:
             "tls-private-key-file": str(layout.key(f"{self.name}-server")),
             **self.flags,
         }
-        documents = [self._configuration(), *(_known_to(self.version, stage) for stage in self.stages)]
+        played = shard(self.stages, self.member.number, self.member.of)
+        documents = [self._configuration(), *(_known_to(self.version, stage) for stage in played)]
         return ProcessSpec(
-            name=self.name,
+            name=name,
             component=COMPONENT,
-            arguments=tuple(f"--{name}={value}" for name, value in flags.items()),
+            arguments=tuple(f"--{flag}={value}" for flag, value in flags.items()),
             ready=Probe(self._endpoint("/healthz")),
             metrics=self._endpoint("/metrics"),
             role=Role.SIMULATOR,
@@ -77,15 +83,22 @@ class Kwok:
             files={configuration: "\n---\n".join(json.dumps(document) for document in documents)},
             ports=(self.port,),
             deviations=tuple(
-                f"{self.name} --{name}={value}: set by the scenario" for name, value in self.flags.items()
+                f"{name} --{flag}={value}: set by the scenario" for flag, value in self.flags.items()
             ),
         )
+
+    def _own(self) -> str:
+        """The label's value that makes a node its own, as a selector tells it."""
+        if self.member.alone:
+            return f"={self.plays}"
+        own = self.member.named(self.plays)
+        return f" in ({self.plays}, {own})" if self.member.number == 1 else f"={own}"
 
     def _configuration(self) -> Manifest:
         return {
             "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
             "kind": "KwokConfiguration",
-            "metadata": {"name": self.name},
+            "metadata": {"name": self.member.named(self.name)},
             "options": {
                 "podPlayStageParallelism": self.parallelism.pod_stages,
                 "nodePlayStageParallelism": self.parallelism.node_stages,

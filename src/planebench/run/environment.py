@@ -80,11 +80,11 @@ def _configuration(argv: Iterable[str]) -> Any:
         return None
 
 
-def simulator(plane: Plane) -> dict[str, Any]:
-    """How many objects of each kind the simulator plays at once."""
+def simulator(plane: Plane, shards: int = 1) -> dict[str, Any]:
+    """How many objects of each kind the simulator plays at once, with all its processes."""
     parallelism = Parallelism()
     played = stages.stages(plane)
-    return {"workers": stages.workers(played, parallelism.pod_stages, parallelism.node_stages)}
+    return {"workers": stages.workers(played, shards * parallelism.pod_stages, shards * parallelism.node_stages)}
 
 
 def calibration() -> dict[str, Any] | None:

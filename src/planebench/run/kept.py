@@ -158,7 +158,7 @@ async def _add_nodes(cluster: NamedCluster, scenario: Scenario, plane: Plane) ->
     async with Client(cluster.admin) as client:
         names = set()
         async with asyncio.TaskGroup() as group:
-            for node in simulated.manifests(scenario.nodes, plane):
+            for node in simulated.manifests(scenario.nodes, plane, simulated.simulators(scenario.topology)):
                 names.add(node["metadata"]["name"])
                 group.create_task(client.create(node))
         limit_s = scenario.timeouts.nodes

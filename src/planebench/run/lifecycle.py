@@ -98,7 +98,8 @@ class Lifecycle:
         where they do not get so in time."""
         count = self._scenario.node_count
         limit_s = self._scenario.timeouts.nodes
-        every = self._planner.nodes(list(nodes.manifests(self._scenario.nodes, self._plane)))
+        by = nodes.simulators(self._scenario.topology)
+        every = self._planner.nodes(list(nodes.manifests(self._scenario.nodes, self._plane, by)))
         phase = await _missing(every, there)
         with self._record.phase("nodes", None, count):
             if phase.operations:
@@ -107,7 +108,7 @@ class Lifecycle:
                 ready = self._engine.progress.current[NODES]["ready"]
                 raise ComponentError(
                     f"{ready:,} of {count:,} nodes Ready within {limit_s:g} s (time limit: timeouts.nodes); "
-                    "see logs/kwok.log in the run folder",
+                    "see the logs of kwok in the run folder",
                     component="kwok",
                 )
 

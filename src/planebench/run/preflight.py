@@ -140,6 +140,7 @@ def demand_possible(scenario: Scenario) -> None:
         ),
         *(f"components.{name}" for name in scenario.components if name != "kwok"),
         *(f"versions.{name}" for name in scenario.versions if name != "kwok"),
+        *(f"topology.{name}" for name, count in scenario.topology.items() if count > 1),
     ]
     if fields:
         raise UsageError(

@@ -59,7 +59,7 @@ def wanted_components(scenario: Scenario, plane: Plane) -> list[str]:
 
 def no_topology(scenario: Scenario) -> Iterator[str]:
     """Why the scenario's topology cannot be had on this machine, in one line; nothing where it can."""
-    several = next((name for name, count in scenario.topology.items() if count > 1), "")
+    several = next((name for name, count in scenario.topology.items() if count > 1 and name != "kwok"), "")
     if several and (reason := no_hostnames()):
         yield (
             f"topology.{several}: its members need a host name each, which takes root or user namespaces "

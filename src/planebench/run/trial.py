@@ -558,7 +558,7 @@ class _Trial:
             {
                 "machine": environment.machine(cluster.etcd_data),
                 "harness": environment.harness(),
-                "simulator": environment.simulator(self._plane),
+                "simulator": environment.simulator(self._plane, self._scenario.topology.get("kwok", 1)),
                 "calibration": environment.calibration(),
                 "components": environment.components(self._artifacts.values()),
                 "processes": environment.processes(cluster.processes),

@@ -20,7 +20,7 @@ from planebench.scenario.faults import (
 )
 from planebench.scenario.model import NodePool, ObjectKind, Scenario, apportion
 
-REPLICATED = ("etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager")
+REPLICATED = ("etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager", "kwok")
 """Kubernetes' components that can have several members."""
 _AFTER_S = 10.0
 """How long the load has to go on after a fault, at least, for its recovery to be told."""
@@ -155,9 +155,7 @@ def _check_topology(scenario: Scenario, plane: Plane) -> Iterator[Problem]:
     known = _replicated(plane)
     for component, count in scenario.topology.items():
         path = ("topology", component)
-        if component == "kwok":
-            yield Problem(path, "plays the nodes alone: it is no part of what is evaluated")
-        elif component in {process.name for process in plane.processes} - set(known) and count > 1:
+        if component in {process.name for process in plane.processes} - set(known) and count > 1:
             yield Problem(path, "elects no leader among several members, so it has one")
         elif component not in _known_components(plane):
             yield Problem(path, f"unknown component{suggest(component, known)}")
@@ -233,6 +231,8 @@ def _check_member(
         yield Problem(where, f"{component} has {count} (topology.{component}), got {member}")
     elif member == "leader" and component == "kube-apiserver":
         yield Problem(where, "API servers have no leader: all of them serve; give a number, or all")
+    elif member == "leader" and component == "kwok":
+        yield Problem(where, "kwok has no leader: each one plays nodes of its own; give a number, or all")
     elif member == "leader" and count == 1:
         yield Problem(where, f"{component} has one member, and no leader; set topology.{component}")
 

@@ -474,7 +474,8 @@ class Scenario(Part):
         default_factory=dict
     )
     """How many members components have: etcd, kube-apiserver (behind a load balancer), kube-scheduler,
-    kube-controller-manager, and those of the plane that elect a leader. What is left out has one."""
+    kube-controller-manager, kwok (each plays a share of the nodes, and what runs on them), and those of the plane
+    that elect a leader. What is left out has one."""
     timeouts: Timeouts = Timeouts()
     """Time limits."""
     setup: Annotated[tuple[Mapping[str, Any], ...], BeforeValidator(as_tuple), Field(max_length=1000)] = ()

@@ -17,6 +17,7 @@ from planebench.planes import Plane
 
 _WORKERS = "planebench.dev/workers"
 _HEX = "0123456789abcdef"
+_OF_NODES = ("Node", "Pod")
 
 
 def builtin() -> list[Manifest]:
@@ -81,6 +82,21 @@ def _shared(stage: Manifest) -> list[Manifest]:
             }
         )
     return shares
+
+
+def shard(played: Iterable[Manifest], number: int, of: int) -> list[Manifest]:
+    """What one of several KWOK processes plays, ``number`` from 1: its own nodes and their pods; objects of other
+    kinds belong to no node, so the workers for those are shared out."""
+    every = list(played)
+    if of == 1:
+        return every
+    workers = list(dict.fromkeys(kind for stage in every if (kind := _kind(stage)) not in _OF_NODES))
+    own = {*_OF_NODES, *workers[number - 1 :: of]}
+    return [stage for stage in every if _kind(stage) in own]
+
+
+def _kind(stage: Manifest) -> str:
+    return str(stage["spec"]["resourceRef"]["kind"])
 
 
 def _spellings(kind: str) -> list[str]:

@@ -9,17 +9,19 @@ Source: kwok v0.8.0, pkg/kwok/controllers, controller.go (Identity) and node_lea
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 from planebench.kube.client import Client
 from planebench.nodes import LEASES_PATH
 
 
-async def release(client: Client) -> None:
-    """Let nobody hold them, so that the next KWOK takes them; when they were renewed last stays.
+async def release(client: Client, nodes: Collection[str]) -> None:
+    """Let nobody hold those of ``nodes``, so that the next KWOK takes them; when they were renewed last stays.
 
     One that cannot be changed expires in its time. Raises ApiError where they cannot be listed.
     """
-    names = [lease["metadata"]["name"] for lease in await client.list_metadata(LEASES_PATH)]
+    there = {lease["metadata"]["name"] for lease in await client.list_metadata(LEASES_PATH)}
+    names = sorted(there.intersection(nodes))
     nobody = {"spec": {"holderIdentity": None}}
     await asyncio.gather(
         *(client.patch(f"{LEASES_PATH}/{name}", nobody) for name in names), return_exceptions=True

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Generic, TypeVar
 
+from planebench import nodes
 from planebench.kube.client import ApiError, Client
-from planebench.nodes import LEASES_PATH, SIMULATOR, SIMULATOR_LABEL
+from planebench.nodes import LEASES_PATH, SIMULATOR_LABEL
 from planebench.plan import OUT_OF_SERVICE
 from planebench.run.faults.fault import Conditions, Struck, Surroundings
 from planebench.scenario import NodeFlapping, NodeSilence, SlowHeartbeats
@@ -41,11 +42,8 @@ class _Released(Generic[_Wanted]):
 
     async def strike(self) -> Struck:
         names = self._around.planner.silenced(self._number)
-        simulators = {
-            pool.node(place): pool.labels.get(SIMULATOR_LABEL, SIMULATOR)
-            for pool in self._around.scenario.nodes
-            for place in range(pool.count)
-        }
+        scenario = self._around.scenario
+        simulators = nodes.played_by(scenario.nodes, nodes.simulators(scenario.topology))
         self._simulators = {name: simulators[name] for name in names}
         await self._silence()
         self._going_on = asyncio.create_task(self._go_on(), name=f"nodes of fault {self._number}")

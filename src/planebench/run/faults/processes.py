@@ -9,12 +9,12 @@ from typing import Final
 
 from planebench.cluster.process import Supervisor
 from planebench.kube.client import ApiError
+from planebench.nodes import SIMULATOR, played_by, simulators
 from planebench.run.faults import leases
 from planebench.run.faults.fault import Conditions, Struck, Surroundings, not_ours
 from planebench.run.faults.members import chosen, own_cluster
 from planebench.scenario import ProcessFault
 
-_SIMULATOR: Final = "kwok"
 _GRACE_S: Final = 30.0
 """How long a component may take to end in order before it is killed: what a kubelet gives pods.
 Source: k8s.io/api v0.37.2, core/v1/types.go (DefaultTerminationGracePeriodSeconds)."""
@@ -44,11 +44,18 @@ class _OfProcesses:
 
     async def undo(self) -> None:
         exited = any(self._supervisor.named(name).exited.is_set() for name in self._names)
-        if exited and self._wanted.component == _SIMULATOR:
+        if exited and self._wanted.component == SIMULATOR:
             with contextlib.suppress(ApiError):  # it is slower then
-                await leases.release(self._around.client)
+                await leases.release(self._around.client, self._played())
         for name in self._names:
             self._undo(name)
+
+    def _played(self) -> list[str]:
+        """The nodes that the struck processes play: those of others stay theirs."""
+        scenario = self._around.scenario
+        by = simulators(scenario.topology)
+        found = played_by(scenario.nodes, by)
+        return [node for node, name in found.items() if (by[0] if name == SIMULATOR else name) in self._names]
 
     async def recovered(self) -> None:
         supervisor = self._supervisor
