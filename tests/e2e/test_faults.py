@@ -86,7 +86,7 @@ SEVERAL = """
 apiVersion: planebench.dev/v1
 name: several
 nodes: [{count: 3}]
-topology: {etcd: 3, kube-apiserver: 2, kube-scheduler: 2}
+topology: {etcd: 3, kube-apiserver: 2, kube-scheduler: 2, kwok: 2}
 workload: {count: 150, objects: [{template: pod}]}
 components:
   kube-scheduler: {config: {leaderElection: {leaseDuration: 4s, renewDeadline: 3s, retryPeriod: 1s}}}
@@ -98,6 +98,7 @@ faults:
   - {kind: latency, between: [kube-apiserver, etcd], latency: 200ms, at: 8s, for: 2s}
   - {kind: etcd-full, quota: 48Mi, at: 15s, for: 1s}
   - {kind: kill, component: kube-scheduler, at: 26s}
+  - {kind: kill, component: kwok, member: 2, at: 34s}
 timeouts: {running: 1m, cleanup: 1m, run: 4m}
 slos:
   - {sli: faults.lost_writes, max: 0}
@@ -129,7 +130,10 @@ def test_several_members_fail_over_and_connections_and_a_full_etcd_are_repaired(
     assert result.rows()["faults.never_up"].value == 0
     names = {component.name for component in result.components}
     assert {"load-balancer", "toxiproxy"} <= names
-    assert len(next(item for item in result.components if item.name == "etcd").processes) == 3
+    processes = {component.name: component.processes for component in result.components}
+    assert len(processes["etcd"]) == 3
+    assert sorted(processes["kwok"]) == ["kwok-1", "kwok-2"]
+    assert records["kill-kwok"]["processes"] == ["kwok-2"]
     assert result.trace is not None and result.cost is not None and result.cost.audited
     assert result.trace.n >= 100 and result.trace.untraced == 0, "whichever API server it was that took it"
     assert not (folder / "raw" / "audit").exists(), "the logs of both are in the table"

@@ -71,6 +71,7 @@ def test_a_checkpoint_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (saved("kubevirt"), "pod-density", {}, "is of plane kubevirt, the scenario's is core"),
         (saved(), "pod-density", {"topology": "{etcd: 3}"}, "leave topology.etcd out"),
+        (saved(), "pod-density", {"topology": "{kwok: 2}"}, "shared out among 1 kwok, .*--set topology.kwok=1"),
         (
             saved("kubevirt", replicas=9),
             "kubevirt-density",

@@ -73,6 +73,7 @@ def test_the_built_in_scenarios_have_the_sizes_that_they_are_known_for() -> None
         "resilience": ("core", 30, 1750),
         "resilience-ha": ("core", 30, 1300),
         "resilience-kubevirt": ("kubevirt", 30, 460),
+        "scale": ("core", 1000, 10000),
         "scheduling-binpack": ("core", 20, 200),
         "scheduling-constraints": ("core", 30, 100),
         "scheduling-preemption": ("core", 10, 100),

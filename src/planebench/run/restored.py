@@ -9,7 +9,7 @@ from planebench.cluster.checkpoint import Checkpoint
 from planebench.cluster.local import LocalCluster
 from planebench.kube.client import Client
 from planebench.model import UsageError
-from planebench.nodes import SIMULATOR_LABEL
+from planebench.nodes import SIMULATOR, SIMULATOR_LABEL
 from planebench.plan import RUN_LABEL
 from planebench.planes import load_plane
 from planebench.run.kept import nodes_played
@@ -32,6 +32,12 @@ def demand_fitting(checkpoint: Checkpoint, scenario: Scenario) -> None:
         )
     if scenario.topology.get("etcd", 1) > 1:
         raise UsageError(f"{what}: is of one member of etcd; leave topology.etcd out")
+    players = checkpoint.served.config.get("topology", {}).get(SIMULATOR, 1)
+    if (wanted := scenario.topology.get(SIMULATOR, 1)) != players:
+        raise UsageError(
+            f"{what}: its nodes are shared out among {players} {SIMULATOR}, the scenario's among {wanted}; "
+            f"give --set topology.{SIMULATOR}={players}"
+        )
     checkpoints.demand_whole(checkpoint)
 
 
