@@ -70,10 +70,12 @@ async def test_a_cluster_goes_back_to_a_checkpoint(planebench: Planebench, tmp_p
         assert versions[0] < min(versions[1:])
     finally:
         planebench("down")
-    recovery = planebench("checkpoint", "recovery", "one", "--trials", "1", "--json")
+    recovery = planebench("checkpoint", "recovery", "one", "--trials", "1", "--clients", "2", "--json")
     assert recovery.process.returncode == 0, recovery.errors
     [back] = json.loads(recovery.output)
-    assert {"all nodes played", "controllers act", "controllers' queues empty"} <= back["steps_s"].keys()
+    assert {"all nodes played", "controllers act", "controllers' queues empty", "all clients in sync"} <= back[
+        "steps_s"
+    ].keys()
     assert back["load"]["watches"] > 0 and back["cpu_s"].keys() >= {"etcd", "kube-apiserver", "kwok"}
     # Its nodes are the checkpoint's, and two more.
     run = planebench(

@@ -120,20 +120,22 @@ async def test_nodes_by_the_names_of_the_run_s_become_its_own(monkeypatch: pytes
 
 def test_what_is_told_of_recoveries(monkeypatch: pytest.MonkeyPatch) -> None:
     load = ApiLoad({"GET": 300, "PUT": 9}, watches=120, rejected=0, list_bytes=2 << 20, list_mean_s=0.012)
-    seconds = iter((4.0, 5.0, 9.0))
+    seconds, seeds = iter((4.0, 5.0, 9.0)), list[int]()
 
-    async def recover(checkpoint: Checkpoint, _: Any) -> Recovery:
-        assert checkpoint == saved()
+    async def recover(checkpoint: Checkpoint, _: Any, *, clients: int, seed: int) -> Recovery:
+        assert (checkpoint, clients) == (saved(), 20)
+        seeds.append(seed)
         steps_s = {"all nodes played": next(seconds), "etcd": 0.5}
         return Recovery(steps_s, load, {"etcd": 0.7}, {"etcd": 64 << 20})
 
     monkeypatch.setattr(checkpoints, "get", {"full": saved()}.__getitem__)
     monkeypatch.setattr("planebench.run.recovery.recover", recover)
-    asked = CliRunner().invoke(app, ["recovery", "full"], env={"COLUMNS": "100"})
+    asked = CliRunner().invoke(app, ["recovery", "full", "--clients", "20"], env={"COLUMNS": "100"})
     assert asked.exit_code == 0, asked.output
+    assert seeds == [1, 2, 3]
     lines = [" ".join(line.split()) for line in asked.stdout.splitlines()]
     assert lines == [
-        "checkpoint 'full': 1,000 nodes, 5,000 pods; 3 trials: median (least to most)",
+        "checkpoint 'full': 1,000 nodes, 5,000 pods, 20 further clients; 3 trials: median (least to most)",
         "etcd, after 0.50 s",
         "all nodes played, after 5.00 s (4.00 s to 9.00 s)",
         "API server: GET requests 300",

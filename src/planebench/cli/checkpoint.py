@@ -106,6 +106,15 @@ def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON for pr
 def recovery(
     checkpoint: Checkpoint,
     trials: Annotated[int, typer.Option("--trials", min=1, help="How many forks to watch.")] = 3,
+    clients: Annotated[
+        int,
+        typer.Option(
+            "--clients",
+            min=0,
+            max=5000,
+            help="So many list and watch all pods as soon as the API server is ready.",
+        ),
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Measure how the control plane comes back: each trial starts a fork with empty caches, and ends it.
@@ -122,7 +131,7 @@ def recovery(
     async def go() -> None:
         for number in range(1, trials + 1):
             display.status(f"trial {number} of {trials}")
-            found.append(await recover(wanted, display))
+            found.append(await recover(wanted, display, clients=clients, seed=number))
 
     with Display(errors) as display:
         runs.run_interruptibly(go())
@@ -130,8 +139,8 @@ def recovery(
         print(json.dumps([dataclasses.asdict(item) for item in found], indent=2))  # plain, for programs
         return
     output.print(
-        f"checkpoint {wanted.name!r}: {wanted.nodes:,} nodes, {wanted.pods:,} pods; {trials} trials: "
-        "median (least to most)",
+        f"checkpoint {wanted.name!r}: {wanted.nodes:,} nodes, {wanted.pods:,} pods, {clients:,} further clients; "
+        f"{trials} trials: median (least to most)",
         highlight=False,
     )
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)

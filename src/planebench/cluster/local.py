@@ -114,6 +114,7 @@ class LocalCluster:
         t0_ns: int,
         *,
         on_status: Callable[[str], None] = lambda _: None,
+        on_serving: Callable[[LocalCluster], None] = lambda _: None,
     ) -> AsyncIterator[LocalCluster]:
         """Start a control plane; end all its processes on the way out, whatever happens.
 
@@ -122,13 +123,14 @@ class LocalCluster:
                 restored cluster finds there.
             logs: one log for each process.
             t0_ns: ``time.monotonic_ns()`` that start times are told from.
+            on_serving: called once the API servers are ready, before anything else starts.
 
         Raises:
             ComponentError: a component ended, or did not get ready in time; names it, with its last log lines.
         """
         cluster = cls(config, folder, logs, t0_ns)
         try:
-            await cluster._start(on_status)
+            await cluster._start(on_status, on_serving)
             yield cluster
         finally:
             cluster.supervisor.kill()
@@ -189,10 +191,10 @@ class LocalCluster:
 
     # --- start ---
 
-    async def _start(self, on_status: Callable[[str], None]) -> None:
+    async def _start(self, on_status: Callable[[str], None], on_serving: Callable[[LocalCluster], None]) -> None:
         try:
             async with asyncio.timeout(self.config.timeout_s):
-                await self._start_all(on_status)
+                await self._start_all(on_status, on_serving)
         except TimeoutError:
             waiting = [f"{name} is not ready ({answer})" for name, answer in self.supervisor.waiting.items()]
             raise ComponentError(
@@ -203,7 +205,9 @@ class LocalCluster:
         except ExceptionGroup as group:  # all but the first one follow from it
             raise _first(group) from None
 
-    async def _start_all(self, on_status: Callable[[str], None]) -> None:
+    async def _start_all(
+        self, on_status: Callable[[str], None], on_serving: Callable[[LocalCluster], None]
+    ) -> None:
         plane = self.config.plane
         on_status("starting etcd and the API server")
         wiring = self.wiring
@@ -222,6 +226,7 @@ class LocalCluster:
         if wiring.balancer is not None:
             balancer = Balancer(self.layout, wiring.balancer, wiring.api_servers, self._issued.admin)
             await self._started("load-balancer", [balancer.spec()])
+        on_serving(self)
         on_status("starting scheduler, controller manager and simulator")
         ports = {
             process.name: [

@@ -148,6 +148,12 @@ class Client:
 
         Raises ApiError where it is refused, or the connection is lost.
         """
+        async for line in self.watch_lines(path, **query):
+            event = json.loads(line)
+            yield event["type"], event["object"]
+
+    async def watch_lines(self, path: str, **query: str) -> AsyncIterator[bytes]:
+        """The same, each event as it came: one line of JSON."""
         try:
             async with self._send(
                 self.access,
@@ -160,8 +166,7 @@ class Client:
                 if not response.ok:
                     raise _error("GET", path, response.status, await response.read())
                 async for line in response.content:
-                    event = json.loads(line)
-                    yield event["type"], event["object"]
+                    yield line
         except (aiohttp.ClientError, OSError) as error:
             raise ApiError("GET", path, 0, "", plain_reason(error)) from None
 

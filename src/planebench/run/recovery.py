@@ -28,6 +28,7 @@ from planebench.kube.client import ApiError, Client, tls_context
 from planebench.model import ComponentError, Endpoint
 from planebench.nodes import LEASES_PATH, SIMULATOR_LABEL
 from planebench.planes import load_plane
+from planebench.run.herd import Herd
 from planebench.run.kept import count, nodes_played
 from planebench.run.listener import Listener
 
@@ -117,9 +118,13 @@ def queued(exposition: str) -> int:
     )
 
 
-async def recover(checkpoint: Checkpoint, listener: Listener) -> Recovery:
+async def recover(checkpoint: Checkpoint, listener: Listener, *, clients: int = 0, seed: int = 1) -> Recovery:
     """Start a control plane from a checkpoint, and watch it until every node is played, controllers act and have
-    nothing left to look at; it is ended then.
+    nothing left to look at, and all ``clients`` are in sync; it is ended then.
+
+    Args:
+        clients: so many further ones list and watch all pods from the moment at which the API server is ready.
+        seed: of how long each of them waits after it was refused.
 
     Raises:
         UsageError: the checkpoint is damaged, or a binary is gone.
@@ -133,27 +138,37 @@ async def recover(checkpoint: Checkpoint, listener: Listener) -> Recovery:
     with tempfile.TemporaryDirectory(prefix="planebench-recovery-") as place:
         layout = Layout(Path(place) / "cluster")
         await asyncio.to_thread(checkpoints.place, checkpoint, layout)
+        steps_s: dict[str, float] = {}
         begun_s = time.monotonic()
-        async with LocalCluster.start(
-            replace(config, restored=True),
-            layout.folder,
-            Path(place) / "logs",
-            time.monotonic_ns(),
-            on_status=listener.status,
-        ) as cluster:
-            listener.status(f"waiting for {checkpoint.nodes:,} nodes and the controllers")
-            steps_s = dict(cluster.timeline_s)
 
-            def done(step: str) -> None:
-                steps_s[step] = round(time.monotonic() - begun_s, 3)
+        def done(step: str) -> None:
+            steps_s[step] = round(time.monotonic() - begun_s, 3)
 
-            await _alongside(cluster, done)
-            return await _cost(cluster, steps_s)
+        def synced(count: int) -> None:
+            if count == (clients + 1) // 2:
+                done("half of the clients in sync")
+            if count == clients:
+                done("all clients in sync")
+
+        async with (
+            Herd(clients, seed, synced) as herd,
+            LocalCluster.start(
+                replace(config, restored=True),
+                layout.folder,
+                Path(place) / "logs",
+                time.monotonic_ns(),
+                on_status=listener.status,
+                on_serving=lambda cluster: herd.begin(cluster.load),
+            ) as cluster,
+        ):
+            listener.status(f"waiting for {checkpoint.nodes:,} nodes, the controllers and {clients:,} clients")
+            await _alongside(cluster, herd, done)
+            return await _cost(cluster, steps_s | cluster.timeline_s)
 
 
-async def _alongside(cluster: LocalCluster, done: Done) -> None:
+async def _alongside(cluster: LocalCluster, herd: Herd, done: Done) -> None:
     """Until everything is done; it ends at once when a component does."""
-    watching = asyncio.create_task(_watch(cluster, done))
+    watching = asyncio.create_task(_watch(cluster, herd, done))
     failing = asyncio.create_task(cluster.failure())
     try:
         async with asyncio.timeout(_LIMIT_S):
@@ -164,17 +179,24 @@ async def _alongside(cluster: LocalCluster, done: Done) -> None:
     except TimeoutError:
         raise ComponentError(f"the control plane had not come back within {_LIMIT_S:g} s") from None
     except ExceptionGroup as failed:
-        raise failed.exceptions[0] from None
+        raise _first(failed) from None
     finally:
         for task in (watching, failing):
             task.cancel()
         await asyncio.gather(watching, failing, return_exceptions=True)
 
 
-async def _watch(cluster: LocalCluster, done: Done) -> None:
+def _first(failed: BaseException) -> BaseException:
+    while isinstance(failed, BaseExceptionGroup):
+        failed = failed.exceptions[0]
+    return failed
+
+
+async def _watch(cluster: LocalCluster, herd: Herd, done: Done) -> None:
     async with Client(cluster.admin) as client, asyncio.TaskGroup() as group:
         group.create_task(_nodes(cluster, client, done))
         group.create_task(_controllers(cluster, client, done))
+        group.create_task(herd.synced())
 
 
 async def _nodes(cluster: LocalCluster, client: Client, done: Done) -> None:
