@@ -126,7 +126,7 @@ def test_what_is_told_of_recoveries(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (checkpoint, clients) == (saved(), 20)
         seeds.append(seed)
         steps_s = {"all nodes played": next(seconds), "etcd": 0.5}
-        return Recovery(steps_s, load, {"etcd": 0.7}, {"etcd": 64 << 20})
+        return Recovery(steps_s, load, {"etcd": 0.7}, {"etcd": 64 << 20}, 1.5)
 
     monkeypatch.setattr(checkpoints, "get", {"full": saved()}.__getitem__)
     monkeypatch.setattr("planebench.run.recovery.recover", recover)
@@ -144,5 +144,6 @@ def test_what_is_told_of_recoveries(monkeypatch: pytest.MonkeyPatch) -> None:
         "API server: mean LIST 12.0 ms",
         "API server: answers to LISTs 2.0 MiB",
         "etcd: CPU 0.70 s",
+        "planebench and further clients: CPU 1.50 s",
         "etcd: peak memory 64.0 MiB",
     ]

@@ -138,10 +138,11 @@ def recovery(
     if as_json:
         print(json.dumps([dataclasses.asdict(item) for item in found], indent=2))  # plain, for programs
         return
+    size = f"{wanted.nodes:,} nodes, {wanted.pods:,} pods" + (f", {clients:,} further clients" if clients else "")
     output.print(
-        f"checkpoint {wanted.name!r}: {wanted.nodes:,} nodes, {wanted.pods:,} pods, {clients:,} further clients; "
-        f"{trials} trials: median (least to most)",
+        f"checkpoint {wanted.name!r}: {size}; {trials} trials: median (least to most)",
         highlight=False,
+        soft_wrap=True,
     )
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     table.add_column("what", no_wrap=True)
@@ -167,6 +168,7 @@ def _recovered(found: Sequence[Recovery]) -> Iterator[tuple[str, list[float], Ca
     yield "API server: answers to LISTs", [float(item.load.list_bytes) for item in found], units.format_bytes
     for process in last.cpu_s:
         yield f"{process}: CPU", [item.cpu_s[process] for item in found], _seconds
+    yield "planebench and further clients: CPU", [item.own_cpu_s for item in found], _seconds
     for process in last.peak_bytes:
         yield f"{process}: peak memory", [float(item.peak_bytes[process]) for item in found], units.format_bytes
 

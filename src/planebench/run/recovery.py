@@ -67,6 +67,8 @@ class Recovery:
     """Process -> CPU seconds until then."""
     peak_bytes: dict[str, int]
     """Process -> the most memory that it had until then."""
+    own_cpu_s: float
+    """Of planebench, with the further clients: on the same machine, so the control plane does not have it."""
 
     @property
     def recovered_s(self) -> float:
@@ -139,7 +141,7 @@ async def recover(checkpoint: Checkpoint, listener: Listener, *, clients: int = 
         layout = Layout(Path(place) / "cluster")
         await asyncio.to_thread(checkpoints.place, checkpoint, layout)
         steps_s: dict[str, float] = {}
-        begun_s = time.monotonic()
+        begun_s, begun_cpu_s = time.monotonic(), time.process_time()
 
         def done(step: str) -> None:
             steps_s[step] = round(time.monotonic() - begun_s, 3)
@@ -163,7 +165,7 @@ async def recover(checkpoint: Checkpoint, listener: Listener, *, clients: int = 
         ):
             listener.status(f"waiting for {checkpoint.nodes:,} nodes, the controllers and {clients:,} clients")
             await _alongside(cluster, herd, done)
-            return await _cost(cluster, steps_s | cluster.timeline_s)
+            return await _cost(cluster, steps_s | cluster.timeline_s, begun_cpu_s)
 
 
 async def _alongside(cluster: LocalCluster, herd: Herd, done: Done) -> None:
@@ -244,7 +246,8 @@ async def _fetched(endpoint: Endpoint) -> str:
         raise ComponentError(f"{endpoint.url}: no metrics: {error}") from None
 
 
-async def _cost(cluster: LocalCluster, steps_s: dict[str, float]) -> Recovery:
+async def _cost(cluster: LocalCluster, steps_s: dict[str, float], begun_cpu_s: float) -> Recovery:
+    own_cpu_s = round(time.process_time() - begun_cpu_s, 2)
     cpu_s, peak_bytes = {}, {}
     for process in cluster.processes:
         handle = psutil.Process(process.pid)
@@ -252,7 +255,7 @@ async def _cost(cluster: LocalCluster, steps_s: dict[str, float]) -> Recovery:
         cpu_s[process.name] = round(times.user + times.system, 2)
         peak_bytes[process.name] = _peak_bytes(process.pid)
     load = api_load(await _scraped(cluster, "kube-apiserver"))
-    return Recovery(steps_s, load, cpu_s, peak_bytes)
+    return Recovery(steps_s, load, cpu_s, peak_bytes, own_cpu_s)
 
 
 def _peak_bytes(pid: int) -> int:
