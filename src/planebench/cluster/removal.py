@@ -134,7 +134,10 @@ class _Removing:
         self._searched = False
 
     async def step(self) -> list[str]:
-        """Delete what there is; what there was. The owner goes last: as long as it is there, the run is."""
+        """Delete what there is; what there was. All at once where that is no harm: a namespace takes 5 s or more.
+
+        Source: kubernetes v1.37.2, pkg/controller/namespace/namespace_controller.go, namespaceDeletionGracePeriod.
+        """
         selector = f"{RUN_LABEL}={self._run_id}"
         nodes = await self._client.list(_NODES, labelSelector=selector)
         namespaces = await self._client.list(_NAMESPACES, labelSelector=selector)
@@ -145,11 +148,12 @@ class _Removing:
             self._searched = True
         if not self._played:
             await self._all(self._free(item["metadata"]["name"]) for item in others)
+        # Whoever plays the last pods' end needs their nodes, and the owner takes the nodes along.
+        needed = self._played and await self._have_pods(others)
         await self._all(self._delete(_NAMESPACES, item) for item in others)
-        if not others or not self._played:  # whoever plays the last pods' end needs their nodes
+        if not needed:
             await self._all(self._delete(_NODES, item) for item in nodes)
             await self._all(self._forget_lease(item) for item in nodes)
-        if not others and not nodes:
             await self._all(self._delete(_NAMESPACES, item) for item in owners)
         left = [f"nodes {item['metadata']['name']}" for item in nodes]
         return left + [f"namespaces {item['metadata']['name']}" for item in (*others, *owners)]
@@ -165,6 +169,15 @@ class _Removing:
                         root, _, plural = collection.rpartition("/")
                         place = f"{root}/namespaces/{namespace}/{plural}" if namespace else collection
                         await self._delete(place, item)
+
+    async def _have_pods(self, namespaces: Iterable[Manifest]) -> bool:
+        try:
+            for item in namespaces:
+                if await self._client.list(f"{_NAMESPACES}/{item['metadata']['name']}/pods", limit="1"):
+                    return True
+        except ApiError:  # who may not see them must take them to be there
+            return True
+        return False
 
     async def _free(self, namespace: str) -> None:
         """Delete the pods of a namespace without grace."""
