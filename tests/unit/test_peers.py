@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import subprocess
 import sys
 from pathlib import Path
 
@@ -119,9 +120,17 @@ def test_a_command_and_its_children(tmp_path: Path) -> None:
 
 
 def test_what_is_a_command_s_own_work_and_what_is_not() -> None:
-    own = psutil.Process()
-    used: dict[tuple[int, bool], float] = {}
-    assert tree_usage._look(own.pid, (), used) > 1 << 20
-    assert tree_usage._look(own.pid, {own.name()}, used) == 0
-    assert used[own.pid, True] >= used[own.pid, False] > 0
-    assert tree_usage.cpu_s({"own": own.pid})["own"] >= used[own.pid, True]
+    with subprocess.Popen(
+        [sys.executable, "-c", "print(sum(range(10**6)), flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        name = psutil.Process(child.pid).name()
+        used: dict[tuple[int, bool], float] = {}
+        assert tree_usage._look(child.pid, (), used) > 0
+        assert tree_usage._look(child.pid, {name}, used) == 0
+        assert used.keys() == {(child.pid, False), (child.pid, True)}
+        assert tree_usage.cpu_s({"child": child.pid})["child"] >= used[child.pid, True]
+        child.communicate(b"\n")
