@@ -11,15 +11,16 @@ import sys
 
 def main() -> None:
     """The command; a signal that asks it to end while it is still being read ends it with a word, and code 130."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # what nohup has set aside stays so
-            signal.signal(number, signal.default_int_handler)
     try:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:  # what nohup has set aside stays so
+                signal.signal(number, signal.default_int_handler)
         from planebench.cli import main as command
+
+        command()
     except KeyboardInterrupt:
         print("planebench: interrupted", file=sys.stderr)
         sys.exit(130)
-    command()
 
 
 if __name__ == "__main__":

@@ -127,9 +127,10 @@ def main() -> None:
             highlight=False,
         )
         sys.exit(ExitCode.BROKEN)
-    except KeyboardInterrupt:
-        errors.print("[bold red]planebench:[/] interrupted")
-        sys.exit(ExitCode.INTERRUPTED)
+    except SystemExit as ended:
+        if ended.code == ExitCode.INTERRUPTED:  # what Typer makes of a KeyboardInterrupt, without a word
+            errors.print("[bold red]planebench:[/] interrupted")
+        raise
 
 
 def _plain(text: str) -> str:

@@ -1,0 +1,65 @@
+"""A signal that comes while the command is still being imported, or before a run has begun."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import pytest
+
+from planebench.model import ExitCode
+
+COMMAND = """
+import os, signal, sys
+
+class Striker:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), {number})
+
+{before}
+sys.meta_path.insert(0, Striker())
+from planebench.__main__ import main
+sys.argv = ["planebench", *{argv!r}]
+main()
+"""
+"""The command in a process that gets a signal from itself as soon as it imports a module."""
+
+
+def struck(
+    module: str, number: signal.Signals, argv: Sequence[str], before: str = ""
+) -> subprocess.CompletedProcess[str]:
+    code = COMMAND.format(module=module, number=int(number), argv=list(argv), before=before)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("module", "number"),
+    [
+        ("planebench.cli", signal.SIGINT),
+        ("numpy", signal.SIGINT),
+        ("planebench.cli.evaluate", signal.SIGTERM),
+        ("planebench.model", signal.SIGHUP),
+    ],
+)
+def test_an_interruption_of_the_import_is_told_in_one_line(module: str, number: signal.Signals) -> None:
+    found = struck(module, number, ["run", "smoke", "--dry-run"])
+    assert (found.returncode, found.stdout, found.stderr) == (
+        ExitCode.INTERRUPTED,
+        "",
+        "planebench: interrupted\n",
+    )
+
+
+def test_what_nohup_has_set_aside_stays_so() -> None:
+    ignored = "signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+    found = struck("planebench.cli", signal.SIGHUP, ["--version"], ignored)
+    assert (found.returncode, found.stderr) == (0, "") and found.stdout.startswith("planebench ")
+
+
+def test_an_interruption_of_a_command_is_told_in_one_line() -> None:
+    """What is imported only when the command is carried out."""
+    found = struck("planebench.run.trial", signal.SIGINT, ["run", "smoke", "--dry-run"])
+    assert (found.returncode, found.stderr) == (ExitCode.INTERRUPTED, "planebench: interrupted\n")
