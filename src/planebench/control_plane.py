@@ -79,7 +79,7 @@ class ControlPlane:
         """
         place = folder or Path(tempfile.mkdtemp(prefix="planebench-"))
         try:
-            loaded = load_plane(plane, settings)
+            loaded = load_plane(plane, settings, versions)
             scenario = _scenario(loaded, nodes, settings or {}, versions or {}, flags or {})
             artifacts = await provide(
                 loaded,

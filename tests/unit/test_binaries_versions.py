@@ -135,6 +135,7 @@ def test_a_version_that_there_is_not(go: FakeGo, cache: Path) -> None:
     assert not list((cache / "modules").glob("*"))
 
 
+@pytest.mark.parametrize("command", ["mod", "list"])
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -148,8 +149,10 @@ def test_a_version_that_there_is_not(go: FakeGo, cache: Path) -> None:
         ),
     ],
 )
-def test_trouble_with_checksums_is_told_with_a_way_out(go: FakeGo, cache: Path, words: str, told: str) -> None:
-    go.fail("list", words)
+def test_trouble_with_checksums_is_told_with_a_way_out(
+    go: FakeGo, cache: Path, words: str, told: str, command: str
+) -> None:
+    go.fail(command, words)
     with pytest.raises(ComponentError) as caught:
         resolve(["kube-scheduler"], versions={"kubernetes": "1.35.4"}, cache_dir=cache)
     assert str(caught.value).startswith(told)
@@ -174,12 +177,13 @@ def test_what_is_required_by_its_version_needs_no_replacement(tmp_path: Path) ->
     assert "\ngodebug default=go1.23\n" in text
 
 
-def test_replacements_by_other_modules_and_exclusions_are_repeated(tmp_path: Path) -> None:
+@pytest.mark.parametrize("required", ["v0.0.0-00010101000000-000000000000", "v1.6.0"])
+def test_replacements_by_other_modules_and_exclusions_are_repeated(tmp_path: Path, required: str) -> None:
     text = module_text(
         spec("virt-api").at("v1.7.0", tmp_path),
         {
             "Go": "1.24.0",
-            "Require": [{"Path": "kubevirt.io/api", "Version": "v0.0.0-00010101000000-000000000000"}],
+            "Require": [{"Path": "kubevirt.io/api", "Version": required}],
             "Replace": [
                 {"Old": {"Path": "k8s.io/api"}, "New": {"Path": "k8s.io/api", "Version": "v0.33.5"}},
                 {"Old": {"Path": "a.example/b", "Version": "v1.0.0"}, "New": {"Path": "c", "Version": "v1.0.1"}},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -55,11 +56,39 @@ def test_a_version_in_a_scenario_is_a_whole_one(value: str) -> None:
         scenario.load("smoke", {"versions.kubernetes": value})
 
 
+@pytest.mark.parametrize("version", ["1.8.2", "v1.8.2"])
+def test_a_plane_takes_the_objects_of_a_version(version: str) -> None:
+    wanted = scenario.load("kubevirt-density", {"versions.kubevirt": version})
+    plane = load_plane(wanted.plane, wanted.settings, wanted.versions)
+    assert provision.versions(wanted, plane) == {"kubevirt": "1.8.2"}
+    assert plane.description.startswith("KubeVirt v1.8.2,")
+    crds = plane.manifests(plane.install[1])
+    assert crds
+    assert crds != load_plane("kubevirt").manifests(plane.install[1])
+    assert "v1.8.4" not in plane.as_json()
+
+
+def test_a_version_of_which_a_plane_has_no_objects() -> None:
+    with pytest.raises(
+        UsageError,
+        match=r"versions: plane kubevirt has no .* of kubevirt 1\.7\.0 .* of 1\.8\.2, 1\.8\.4; choose one",
+    ):
+        scenario.load("kubevirt-density", {"versions.kubevirt": "1.7.0"})
+
+
+def test_manifests_of_one_s_own(tmp_path: Path) -> None:
+    (tmp_path / "manifests-v1.7.0.json.gz").write_bytes(gzip.compress(b'{"items": []}'))
+    wanted = scenario.load("kubevirt-density", {"versions.kubevirt": "1.7.0", "settings.manifests": str(tmp_path)})
+    plane = load_plane(wanted.plane, wanted.settings, wanted.versions)
+    assert provision.versions(wanted, plane) == {"kubevirt": "1.7.0"}
+
+
 def test_a_plane_s_objects_belong_to_a_version() -> None:
     wanted = scenario.load("kubevirt-density")
     plane = load_plane(wanted.plane, wanted.settings)
     assert provision.versions(wanted, plane) == {"kubevirt": "1.8.4"}
-    other = scenario.load("kubevirt-density", {"versions.kubevirt": "1.7.0"})
-    with pytest.raises(UsageError, match=r"versions\.kubevirt: 1\.7\.0 does not go with plane kubevirt"):
-        provision.versions(other, plane)
+    other = scenario.load("kueue-density", {"versions.kueue": "0.16.0"})
+    kueue = load_plane(other.plane, other.settings, other.versions)
+    with pytest.raises(UsageError, match=r"versions\.kueue: 0\.16\.0 does not go with plane kueue"):
+        provision.versions(other, kueue)
     assert plane.versions["kubevirt"] == spec("virt-api").version.removeprefix("v")

@@ -238,6 +238,12 @@ _NETWORK_SIGNS = (
 )
 
 
+def is_about_checksums(tail: Sequence[str]) -> bool:
+    """Whether Go's last words say that a module's checksum differs, or cannot be had."""
+    words = "\n".join(tail)
+    return "SECURITY ERROR" in words or any(sign in words for sign in _CHECKSUM_SIGNS)
+
+
 def _failure(specs: Sequence[ComponentSpec], toolchain: Toolchain, tail: Sequence[str]) -> ComponentError:
     """Turns Go's last words into one line with a way out."""
     names = joined(spec.name for spec in specs)

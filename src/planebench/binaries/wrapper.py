@@ -22,6 +22,8 @@ _OLDEST_GO = (1, 24, 0)
 """The first one that knows ``tool`` lines."""
 _PLACEHOLDER = "v0.0.0"
 """What a module requires of those that it replaces by folders of its own."""
+_STAGING = "./staging/"
+"""Where Kubernetes and KubeVirt keep modules that are published with each of their versions."""
 
 
 def generate(
@@ -64,7 +66,7 @@ def _source(spec: ComponentSpec, go: Callable[..., str]) -> tuple[Path, str]:
     try:
         go("mod", "download", module)
     except ComponentError as error:
-        if any("SECURITY ERROR" in line for line in error.log_tail):
+        if build.is_about_checksums(error.log_tail):
             raise
         words = next((line for line in reversed(error.log_tail) if line.strip()), "go failed without a word")
         raise ComponentError(
@@ -118,8 +120,9 @@ def _replacements(spec: ComponentSpec, upstream: dict[str, Any]) -> Iterator[str
             continue
         placeholder = required.get(old["Path"], "").startswith(_PLACEHOLDER)
         if spec.tree is None:
-            # Where it is required by a real version, that one is published under its own name.
-            if placeholder:
+            # Where it is required by a real version, that one is published under its own name. What is said of
+            # staging folders is not kept up: KubeVirt v1.8 requires kubevirt.io/api v1.7.0.
+            if placeholder or new["Path"].startswith(_STAGING):
                 yield f"replace {which} => {old['Path']} {_staging(graph(spec.graph), spec.version)}"
         elif (folder := (spec.tree / new["Path"]).resolve()).is_dir():
             yield f"replace {which} => {_quoted(folder)}"

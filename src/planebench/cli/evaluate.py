@@ -125,7 +125,7 @@ def run(
     )
     if nodes is not None:
         wanted = scenario.with_nodes(wanted, nodes)
-    warnings = scenario.warnings(wanted, load_plane(wanted.plane, wanted.settings))
+    warnings = scenario.warnings(wanted, load_plane(wanted.plane, wanted.settings, wanted.versions))
     for warning in [*warnings, *calibration_warnings(wanted)]:
         errors.print(f"warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
     checkpoint = None

@@ -419,6 +419,7 @@ class Plane(_Descriptor):
     """A control plane beside Kubernetes' own; everything that is particular to it.
 
     ``versions`` are those that its objects belong to, by project: its components are taken of these versions.
+    One that is nothing but ``${name}`` can be chosen, where the folder has files of it.
     ``settings`` are values that its files refer to as ``${name}``. ``binaries`` are components that the
     catalogue does not have, by the paths of their binaries, relative to the plane's folder.
 
@@ -606,8 +607,13 @@ def builtin_names() -> list[str]:
     return sorted(entry.name for entry in files(__package__).iterdir() if (entry / "plane.yaml").is_file())
 
 
-def load_plane(name: str, settings: Mapping[str, Setting] | None = None) -> Plane:
+def load_plane(
+    name: str, settings: Mapping[str, Setting] | None = None, versions: Mapping[str, str] | None = None
+) -> Plane:
     """A plane by its name or by its folder's path, with some of its settings changed.
+
+    ``versions`` are wanted ones by project. Where the plane says its own as a setting, they take its place; the
+    others are left to :func:`planebench.run.provision.versions`.
 
     Raises UsageError that names the file and the field: an unknown plane or setting, a missing file, a key that
     the model does not know, a reference to nothing.
@@ -627,7 +633,7 @@ def load_plane(name: str, settings: Mapping[str, Setting] | None = None) -> Plan
         if type(value) is not type(known[key]):
             kind = type(known[key]).__name__
             raise UsageError(f"setting {key!r} of plane {name} must be of type {kind}, not {value!r}")
-    effective = {**known, **(settings or {})}
+    effective = {**known, **(settings or {}), **_chosen(document, versions or {})}
     try:
         document = {**substitute(document, effective, partial=True), "settings": effective}
         # By way of JSON, where a strict model still takes lists as tuples.
@@ -691,6 +697,20 @@ def substitute(value: Any, values: Mapping[str, Setting], *, partial: bool = Fal
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 
 
+def _chosen(document: Mapping[str, Any], versions: Mapping[str, str]) -> dict[str, Setting]:
+    """Setting -> the version wanted, of the settings by which a plane says what its objects belong to."""
+    said = document.get("versions")
+    placeholders = {
+        project: _PLACEHOLDER.fullmatch(text) if isinstance(text, str) else None
+        for project, text in (said if isinstance(said, dict) else {}).items()
+    }
+    return {
+        placeholder[1]: versions[project].removeprefix("v")
+        for project, placeholder in placeholders.items()
+        if placeholder and project in versions
+    }
+
+
 def _folder(name: str) -> Traversable:
     builtin = files(__package__) / name
     if "/" not in name and (builtin / "plane.yaml").is_file():
@@ -718,12 +738,36 @@ def _check_files(plane: Plane, folder: Traversable) -> None:
     ]
     for field, name in named:
         if not (folder / name).is_file():
+            _demand_version(plane, folder, name)
             raise UsageError(f"{folder / 'plane.yaml'}: {field}: there is no file {name}")
     for process in plane.processes:
         known = process.placeholders | plane.settings.keys()
         for name in process.files:
             if unknown := sorted(set(_PLACEHOLDER.findall(_text(folder / name))) - known):
                 raise UsageError(f"{folder / name}: ${{{unknown[0]}}} is unknown to process {process.name}")
+
+
+def _demand_version(plane: Plane, folder: Traversable, missing: str) -> None:
+    """Raises UsageError where a missing file is one of a version; it names the versions that there are."""
+    for project, version in plane.versions.items():
+        place, _, name = missing.rpartition("/")
+        before, found, after = name.partition(version)
+        if not found:
+            continue
+        beside = folder / place if place else folder
+        names = [entry.name for entry in beside.iterdir()] if beside.is_dir() else []
+        there = sorted(
+            each.removeprefix(before).removesuffix(after)
+            for each in names
+            if each.startswith(before) and each.endswith(after)
+        )
+        setting = next((key for key, value in plane.settings.items() if value == place), "")
+        named = f" and name their folder by --set settings.{setting}=/FOLDER" if setting else ""
+        raise UsageError(
+            f"plane {plane.name} has no definitions, rights and webhooks of {project} {version} "
+            f"({missing}), but those of {', '.join(there) or 'no version'}; choose one of these, or make others "
+            f"(docs/versions.md){named}"
+        )
 
 
 def _text(source: Traversable) -> str:

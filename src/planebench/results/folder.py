@@ -221,7 +221,7 @@ class RunFolder:
         """The plane as it was run; a folder without ``plane.json`` has it from the scenario."""
         path = self.path / "plane.json"
         if not path.exists():
-            return load_plane(scenario.plane, scenario.settings)
+            return load_plane(scenario.plane, scenario.settings, scenario.versions)
         try:
             return read_plane(_read(path))
         except ValidationError as error:

@@ -64,7 +64,7 @@ async def search_capacity(
     levels.check(scenario, folder.capacity.plan)
     if folder.next_level() is None:
         return
-    plane = load_plane(scenario.plane, scenario.settings)
+    plane = load_plane(scenario.plane, scenario.settings, scenario.versions)
     artifacts = await provide(
         plane,
         options.components,
@@ -135,7 +135,9 @@ class _Search:
 
     async def _start(self) -> SharedControlPlane:
         config = cluster_config(
-            self._scenario, load_plane(self._scenario.plane, self._scenario.settings), self._artifacts
+            self._scenario,
+            load_plane(self._scenario.plane, self._scenario.settings, self._scenario.versions),
+            self._artifacts,
         )
         place, logs = self._folder.path / "cluster", self._folder.path / "logs"
         shutil.rmtree(place, ignore_errors=True)  # a search that was killed may have left it
@@ -152,7 +154,7 @@ class _Search:
 
     async def _remove_nodes(self, scenario: Scenario, cluster: LocalCluster) -> None:
         """Nodes of earlier steps that this one is not to have."""
-        plane = load_plane(scenario.plane, scenario.settings)
+        plane = load_plane(scenario.plane, scenario.settings, scenario.versions)
         wanted = {node["metadata"]["name"] for node in simulated.manifests(scenario.nodes, plane)}
         limit_s = scenario.timeouts.nodes
         async with Client(cluster.admin) as client:

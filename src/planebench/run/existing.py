@@ -112,7 +112,7 @@ async def reach(existing: Existing, scenario: Scenario) -> AsyncIterator[Target]
     control plane of planebench's own can give. What the look has found is for :meth:`Preflight.demand`.
     """
     preflight.demand_possible(scenario)
-    plane = load_plane(scenario.plane, scenario.settings)
+    plane = load_plane(scenario.plane, scenario.settings, scenario.versions)
     async with log_in(existing) as login:
         async with Client(login, timeout_s=_FIRST_ANSWER_S) as client:
             found = await preflight.inspect(client, login, scenario, plane, flow_schema=existing.flow_schema)

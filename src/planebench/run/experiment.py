@@ -131,7 +131,7 @@ class _Setting:
     async def provide(self, listener: Listener, names: Sequence[str] | None = None) -> None:
         """Build or pull what is missing, ahead of all trials: what does not build is told at once, and no trial
         has to run on a machine that is still hot from a build."""
-        plane = load_plane(self.scenario.plane, self.scenario.settings)
+        plane = load_plane(self.scenario.plane, self.scenario.settings, self.scenario.versions)
         await provide(
             plane,
             self.paths,
@@ -152,7 +152,7 @@ def check(experiment: Experiment, scenario: Scenario, sources: Sources | None = 
     known = [spec.name for spec in binaries.catalog()]
     for variant in experiment.variants:
         wanted = scenarios.parse(text, name=scenario.name, overrides=variant.overrides)
-        plane = load_plane(wanted.plane, wanted.settings)
+        plane = load_plane(wanted.plane, wanted.settings, wanted.versions)
         for name, path in variant.components.items():
             if experiment.context and name not in beside.COMPONENTS:
                 raise UsageError(f"--vary-component {name}: components of an existing cluster are its own")

@@ -53,7 +53,7 @@ async def up(
     named.demand_free(name)  # before anything is built
     if wrong := list(no_topology(scenario)):
         raise UsageError("\n".join(wrong))
-    plane = load_plane(scenario.plane, scenario.settings)
+    plane = load_plane(scenario.plane, scenario.settings, scenario.versions)
     cluster = await keep(name, scenario, plane, keeper, components, listener, sources)
     try:
         if nodes:

@@ -202,7 +202,7 @@ async def demand_reachable(client: Client, login: Login) -> Mapping[str, Any]:
 
 def steps_of(scenario: Scenario) -> tuple[Step, ...]:
     """What a run of a scenario does, wherever it runs."""
-    plane = load_plane(scenario.plane, scenario.settings)
+    plane = load_plane(scenario.plane, scenario.settings, scenario.versions)
     planner = Planner(scenario, plane, run_id=_TRIED)
     return _steps(_phases(planner, list(simulated.manifests(scenario.nodes, plane))))
 

@@ -18,7 +18,7 @@ from planebench.scenario import Scenario
 
 def demand_fitting(checkpoint: Checkpoint, scenario: Scenario) -> None:
     """Raises UsageError where a scenario cannot start from a checkpoint, or its files are damaged."""
-    plane = load_plane(scenario.plane, scenario.settings)
+    plane = load_plane(scenario.plane, scenario.settings, scenario.versions)
     what = f"--from {checkpoint.name}"
     if checkpoint.plane != plane.name:
         raise UsageError(f"{what}: is of plane {checkpoint.plane}, the scenario's is {plane.name}")

@@ -135,7 +135,7 @@ async def run(
     """
     options, listener = options or RunOptions(), listener or Silent()
     demand_possible(scenario, options)
-    plane = load_plane(scenario.plane, scenario.settings)
+    plane = load_plane(scenario.plane, scenario.settings, scenario.versions)
     started = datetime.now(UTC)
     folder = RunFolder.create(out)
     try:

@@ -94,11 +94,12 @@ def _check_with_plane(scenario: Scenario) -> Iterator[Problem]:
     except (UsageError, OSError) as error:
         yield Problem(("plane",), str(error))
         return
-    if scenario.settings:
+    for field in (name for name in ("settings", "versions") if getattr(scenario, name)):
         try:
-            plane = load_plane(scenario.plane, scenario.settings)
+            versions = scenario.versions if field == "versions" else {}
+            plane = load_plane(scenario.plane, scenario.settings, versions)
         except UsageError as error:
-            yield Problem(("settings",), str(error))
+            yield Problem((field,), str(error))
             return
     yield from check(scenario, plane)
 
