@@ -94,8 +94,9 @@ def versions(scenario: Scenario, plane: Plane) -> dict[str, str]:
         if wanted.setdefault(project, of_plane) != of_plane:
             raise UsageError(
                 f"versions.{project}: {wanted[project]} does not go with plane {plane.name}, whose definitions, "
-                f"rights and webhooks are of {of_plane}; take that version, or copy the plane's folder, give it those of "
-                f"{wanted[project]} and its `versions`, and name it as the scenario's plane (docs/versions.md)"
+                f"rights and webhooks are of {of_plane}; take that version, or copy the plane's folder, give it "
+                f"those of {wanted[project]} and its `versions`, and name it as the scenario's plane "
+                "(docs/versions.md)"
             )
     return wanted
 
