@@ -94,12 +94,11 @@ def _check_with_plane(scenario: Scenario) -> Iterator[Problem]:
     except (UsageError, OSError) as error:
         yield Problem(("plane",), str(error))
         return
-    for field in (name for name in ("settings", "versions") if getattr(scenario, name)):
+    if scenario.settings or scenario.versions:
         try:
-            versions = scenario.versions if field == "versions" else {}
-            plane = load_plane(scenario.plane, scenario.settings, versions)
+            plane = load_plane(scenario.plane, scenario.settings, scenario.versions)
         except UsageError as error:
-            yield Problem((field,), str(error))
+            yield Problem(("settings" if scenario.settings else "versions",), str(error))
             return
     yield from check(scenario, plane)
 
