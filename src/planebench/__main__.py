@@ -21,6 +21,10 @@ def main() -> None:
     except KeyboardInterrupt:
         print("planebench: interrupted", file=sys.stderr)
         sys.exit(130)
+    finally:
+        # CPython ends by SIGINT, whatever the exit code, after an interrupt has once passed an exec of text, as in
+        # dataclasses while they are imported; the next such exec makes it forget that.
+        exec("")  # noqa: S102
 
 
 if __name__ == "__main__":
