@@ -28,7 +28,7 @@ sys.argv = ["planebench", *{argv!r}]
 main()
 """
 """The command in a process that gets a signal from itself as soon as it imports a module, whatever nohup and the
-like have set aside for the tests. It comes within an exec of text, such as dataclasses do: CPython remembers that."""
+like have set aside for the tests. It comes within an exec of text, as in dataclasses: CPython remembers that."""
 
 
 def struck(
