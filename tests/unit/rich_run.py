@@ -29,7 +29,8 @@ def write(path: Path, count: int = 100, *, broken: bool = False) -> Path:
     Args:
         broken: the run broke in its last phase.
     """
-    run, _ = pods(count=count, never_up=(3, 17), refused=(5,))
+    long = {"timeouts.run": "24h"} if count > 10_000 else None
+    run, _ = pods(count=count, never_up=(3, 17), refused=(5,), overrides=long)
     run.requests[0]["error"] = None
     for request in run.requests:
         if request["status"] == 403:
