@@ -21,8 +21,8 @@ from planebench.model import ComponentError
 
 BUILD_FLAGS = ("-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false")
 """Reproducible, and the same whether or not the module folder lies in a repository; without the debug information
-that the linker would strip: a tenth of the time and a fifth of the build cache (kwok, two builds each on 2 cores: 83
-and 82 s against 71 and 76 s, 795 against 629 MB)."""
+that the linker would strip: a tenth of the time and a fifth of the build cache (kwok, two builds each on 2 cores:
+83 and 82 s against 71 and 76 s, 795 against 629 MB)."""
 _STRIP = "-s -w"
 
 _TICK_S = 0.5
