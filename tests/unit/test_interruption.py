@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from planebench.model import ExitCode
+from planebench.run.interrupt import run_interruptibly
 
 COMMAND = """
 import os, signal, sys
@@ -71,3 +72,20 @@ def test_an_interruption_of_a_command_is_told_in_one_line(tmp_path: Path) -> Non
     """What is imported only when the command is carried out."""
     found = struck(tmp_path, "planebench.run.trial", signal.SIGINT, ["run", "smoke", "--dry-run"])
     assert (found.returncode, found.stderr) == (ExitCode.INTERRUPTED, "planebench: interrupted\n")
+
+
+def test_what_follows_the_loop_is_told_as_before() -> None:
+    """The analysis of a run."""
+
+    async def work() -> None:
+        pass
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        for number in before:
+            signal.signal(number, signal.default_int_handler)
+        run_interruptibly(work())
+        assert {signal.getsignal(number) for number in before} == {signal.default_int_handler}
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

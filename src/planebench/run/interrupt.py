@@ -54,6 +54,7 @@ async def _interruptible(main: Coroutine[Any, Any, T]) -> T:
         if len(received) > 1:
             kill_children()
 
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
     for number in _SIGNALS:
         loop.add_signal_handler(number, on_signal, number)
     try:
@@ -63,8 +64,9 @@ async def _interruptible(main: Coroutine[Any, Any, T]) -> T:
             raise Interrupted(f"interrupted by {received[0].name}") from None
         raise
     finally:
-        for number in _SIGNALS:
+        for number, handler in before.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, handler)  # the loop leaves the system's: what follows would end without a word
 
 
 def kill_children() -> None:
