@@ -25,7 +25,6 @@ from planebench.cli.options import (
 )
 from planebench.cli.report import DEFAULT as REPORT
 from planebench.model import ExitCode, PlanebenchError
-from planebench.planes import load_plane
 from planebench.report import components, html, json, terminal
 from planebench.results import Result, RunFolder
 from planebench.results.folder import write_text
@@ -125,7 +124,7 @@ def run(
     )
     if nodes is not None:
         wanted = scenario.with_nodes(wanted, nodes)
-    warnings = scenario.warnings(wanted, load_plane(wanted.plane, wanted.settings, wanted.versions))
+    warnings = scenario.warnings(wanted, scenario.plane_of(wanted))
     for warning in [*warnings, *calibration_warnings(wanted)]:
         errors.print(f"warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
     checkpoint = None

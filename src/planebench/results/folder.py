@@ -36,11 +36,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from planebench.model import FaultRecord, PhaseRecord, PlanebenchError, RestartRecord, Stage, UsageError
-from planebench.planes import Plane, load_plane, read_plane
+from planebench.planes import Plane, read_plane
 from planebench.results.document import SCHEMA_VERSION as RESULT_VERSION
 from planebench.results.document import Result, Status
 from planebench.results.stuck import Stuck
-from planebench.scenario import Scenario, dump
+from planebench.scenario import Scenario, dump, plane_of
 
 SCHEMA_VERSION = 1
 """Of the folder: ``schema`` in run.json. Rises when older readers would misread it."""
@@ -221,7 +221,7 @@ class RunFolder:
         """The plane as it was run; a folder without ``plane.json`` has it from the scenario."""
         path = self.path / "plane.json"
         if not path.exists():
-            return load_plane(scenario.plane, scenario.settings, scenario.versions)
+            return plane_of(scenario)
         try:
             return read_plane(_read(path))
         except ValidationError as error:

@@ -19,13 +19,12 @@ from planebench.cluster import existing as beside
 from planebench.cluster.local import LocalCluster
 from planebench.kube.client import Client
 from planebench.model import ComponentError, UsageError
-from planebench.planes import load_plane
 from planebench.results import RunFolder
 from planebench.run.existing import Existing, reach_if_any
 from planebench.run.listener import Listener, Silent
 from planebench.run.provision import cluster_config, provide, versions, wanted_components
 from planebench.run.trial import RunOptions, SharedControlPlane, run
-from planebench.scenario import Scenario
+from planebench.scenario import Scenario, plane_of
 from planebench.slis.catalog import check as check_slos
 
 _POLL_S: Final = 0.1
@@ -64,7 +63,7 @@ async def search_capacity(
     levels.check(scenario, folder.capacity.plan)
     if folder.next_level() is None:
         return
-    plane = load_plane(scenario.plane, scenario.settings, scenario.versions)
+    plane = plane_of(scenario)
     artifacts = await provide(
         plane,
         options.components,
@@ -136,7 +135,7 @@ class _Search:
     async def _start(self) -> SharedControlPlane:
         config = cluster_config(
             self._scenario,
-            load_plane(self._scenario.plane, self._scenario.settings, self._scenario.versions),
+            plane_of(self._scenario),
             self._artifacts,
         )
         place, logs = self._folder.path / "cluster", self._folder.path / "logs"
@@ -154,7 +153,7 @@ class _Search:
 
     async def _remove_nodes(self, scenario: Scenario, cluster: LocalCluster) -> None:
         """Nodes of earlier steps that this one is not to have."""
-        plane = load_plane(scenario.plane, scenario.settings, scenario.versions)
+        plane = plane_of(scenario)
         wanted = {node["metadata"]["name"] for node in simulated.manifests(scenario.nodes, plane)}
         limit_s = scenario.timeouts.nodes
         async with Client(cluster.admin) as client:

@@ -20,10 +20,10 @@ from planebench.model import Manifest, PlanebenchError, UsageError
 from planebench.observe import prometheus
 from planebench.observe.prometheus import Instance, Prometheus
 from planebench.observe.scrapes import MetricsScraper, Source
-from planebench.planes import Plane, load_plane
+from planebench.planes import Plane
 from planebench.run import preflight
 from planebench.run.preflight import Preflight
-from planebench.scenario import Scenario
+from planebench.scenario import Scenario, plane_of
 from planebench.slis.families import figures_of
 
 API_SERVER: Final = "kube-apiserver"
@@ -112,7 +112,7 @@ async def reach(existing: Existing, scenario: Scenario) -> AsyncIterator[Target]
     control plane of planebench's own can give. What the look has found is for :meth:`Preflight.demand`.
     """
     preflight.demand_possible(scenario)
-    plane = load_plane(scenario.plane, scenario.settings, scenario.versions)
+    plane = plane_of(scenario)
     async with log_in(existing) as login:
         async with Client(login, timeout_s=_FIRST_ANSWER_S) as client:
             found = await preflight.inspect(client, login, scenario, plane, flow_schema=existing.flow_schema)

@@ -16,7 +16,6 @@ from planebench.cluster.checkpoint import Checkpoint
 from planebench.cluster.local import component_names
 from planebench.experiment import Experiment, ExperimentFolder, PlannedTrial, Variant
 from planebench.model import ExitCode, PlanebenchError, UsageError
-from planebench.planes import load_plane
 from planebench.results import RunFolder
 from planebench.run.existing import Existing, context_of, reach_if_any
 from planebench.run.listener import Listener
@@ -131,7 +130,7 @@ class _Setting:
     async def provide(self, listener: Listener, names: Sequence[str] | None = None) -> None:
         """Build or pull what is missing, ahead of all trials: what does not build is told at once, and no trial
         has to run on a machine that is still hot from a build."""
-        plane = load_plane(self.scenario.plane, self.scenario.settings, self.scenario.versions)
+        plane = scenarios.plane_of(self.scenario)
         await provide(
             plane,
             self.paths,
@@ -152,7 +151,7 @@ def check(experiment: Experiment, scenario: Scenario, sources: Sources | None = 
     known = [spec.name for spec in binaries.catalog()]
     for variant in experiment.variants:
         wanted = scenarios.parse(text, name=scenario.name, overrides=variant.overrides)
-        plane = load_plane(wanted.plane, wanted.settings, wanted.versions)
+        plane = scenarios.plane_of(wanted)
         for name, path in variant.components.items():
             if experiment.context and name not in beside.COMPONENTS:
                 raise UsageError(f"--vary-component {name}: components of an existing cluster are its own")

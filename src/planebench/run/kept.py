@@ -20,11 +20,11 @@ from planebench.cluster.named import ClusterRecord, NamedCluster
 from planebench.kube.client import ApiError, Client
 from planebench.model import ComponentError, ComponentProcess, UsageError
 from planebench.nodes import LEASES_PATH, SIMULATOR_LABEL
-from planebench.planes import Plane, load_plane
+from planebench.planes import Plane
 from planebench.run import provision
 from planebench.run.listener import Listener
 from planebench.run.provision import cluster_config, no_topology, provide, wanted_components
-from planebench.scenario import Scenario
+from planebench.scenario import Scenario, plane_of
 
 _POLL_S: Final = 0.1
 _NODES_S: Final = 120.0
@@ -53,7 +53,7 @@ async def up(
     named.demand_free(name)  # before anything is built
     if wrong := list(no_topology(scenario)):
         raise UsageError("\n".join(wrong))
-    plane = load_plane(scenario.plane, scenario.settings, scenario.versions)
+    plane = plane_of(scenario)
     cluster = await keep(name, scenario, plane, keeper, components, listener, sources)
     try:
         if nodes:

@@ -20,9 +20,9 @@ from planebench.kube.kubeconfig import Context
 from planebench.kube.login import Login
 from planebench.model import LoadPhase, Manifest, Resource, UsageError
 from planebench.plan import RUN_LABEL, Planner, pinned
-from planebench.planes import Plane, load_plane
+from planebench.planes import Plane
 from planebench.run.faults import Conditions, unavailable
-from planebench.scenario import Drain, Scenario
+from planebench.scenario import Drain, Scenario, plane_of
 from planebench.versions import numbers
 
 OLDEST: Final = (1, 33, 0)
@@ -202,7 +202,7 @@ async def demand_reachable(client: Client, login: Login) -> Mapping[str, Any]:
 
 def steps_of(scenario: Scenario) -> tuple[Step, ...]:
     """What a run of a scenario does, wherever it runs."""
-    plane = load_plane(scenario.plane, scenario.settings, scenario.versions)
+    plane = plane_of(scenario)
     planner = Planner(scenario, plane, run_id=_TRIED)
     return _steps(_phases(planner, list(simulated.manifests(scenario.nodes, plane))))
 

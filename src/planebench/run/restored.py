@@ -11,14 +11,13 @@ from planebench.kube.client import Client
 from planebench.model import UsageError
 from planebench.nodes import SIMULATOR, SIMULATOR_LABEL
 from planebench.plan import RUN_LABEL
-from planebench.planes import load_plane
 from planebench.run.kept import nodes_played
-from planebench.scenario import Scenario
+from planebench.scenario import Scenario, plane_of
 
 
 def demand_fitting(checkpoint: Checkpoint, scenario: Scenario) -> None:
     """Raises UsageError where a scenario cannot start from a checkpoint, or its files are damaged."""
-    plane = load_plane(scenario.plane, scenario.settings, scenario.versions)
+    plane = plane_of(scenario)
     what = f"--from {checkpoint.name}"
     if checkpoint.plane != plane.name:
         raise UsageError(f"{what}: is of plane {checkpoint.plane}, the scenario's is {plane.name}")

@@ -39,7 +39,7 @@ from planebench.observe.profiles import ProfileTaker
 from planebench.observe.scrapes import MetricsScraper
 from planebench.observe.traffic import TrafficSampler
 from planebench.plan import CANARY, LEASES, NODES, Planner, canary, pinned
-from planebench.planes import Plane, load_plane
+from planebench.planes import Plane
 from planebench.results import RunFolder
 from planebench.results.audit_log import audit_id
 from planebench.results.document import Status
@@ -50,7 +50,7 @@ from planebench.run.lifecycle import START, Lifecycle
 from planebench.run.listener import Listener, Silent
 from planebench.run.provision import cluster_config, no_topology, provide, versions, wanted_components
 from planebench.run.record import Recorder
-from planebench.scenario import NodeFault, Scenario
+from planebench.scenario import NodeFault, Scenario, plane_of
 from planebench.slis.catalog import check as check_slos
 
 Cluster = LocalCluster | NamedCluster | ExistingCluster
@@ -135,7 +135,7 @@ async def run(
     """
     options, listener = options or RunOptions(), listener or Silent()
     demand_possible(scenario, options)
-    plane = load_plane(scenario.plane, scenario.settings, scenario.versions)
+    plane = plane_of(scenario)
     started = datetime.now(UTC)
     folder = RunFolder.create(out)
     try:

@@ -20,7 +20,7 @@ from planebench.scenario.faults import (
     SlowHeartbeats,
     fault_names,
 )
-from planebench.scenario.load import builtin_names, builtin_text, dump, load, parse
+from planebench.scenario.load import builtin_names, builtin_text, dump, load, parse, plane_of
 from planebench.scenario.model import (
     SLO,
     Arrival,
@@ -83,6 +83,7 @@ __all__ = [
     "json_schema",
     "load",
     "parse",
+    "plane_of",
     "warnings",
     "with_nodes",
 ]

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from planebench.model import UsageError
-from planebench.planes import load_plane
+from planebench.planes import Plane, load_plane
 from planebench.scenario import document
 from planebench.scenario.check import Problem, check, suggest
 from planebench.scenario.document import Document, DocumentError, FieldPath
@@ -88,6 +88,11 @@ def parse(
     return scenario
 
 
+def plane_of(scenario: Scenario) -> Plane:
+    """The plane that a scenario runs on, by its settings and versions. Raises what ``load_plane`` does."""
+    return load_plane(scenario.plane, scenario.settings, scenario.versions)
+
+
 def _check_with_plane(scenario: Scenario) -> Iterator[Problem]:
     try:
         plane = load_plane(scenario.plane)
@@ -96,7 +101,7 @@ def _check_with_plane(scenario: Scenario) -> Iterator[Problem]:
         return
     if scenario.settings or scenario.versions:
         try:
-            plane = load_plane(scenario.plane, scenario.settings, scenario.versions)
+            plane = plane_of(scenario)
         except UsageError as error:
             yield Problem(("settings" if scenario.settings else "versions",), str(error))
             return
