@@ -203,7 +203,7 @@ class LocalCluster:
                 f"(time limit: timeouts.cluster; logs: {self.supervisor.logs})"
             ) from None
         except ExceptionGroup as group:  # all but the first one follow from it
-            raise _first(group) from None
+            raise first_fault(group) from None
 
     async def _start_all(
         self, on_status: Callable[[str], None], on_serving: Callable[[LocalCluster], None]
@@ -475,7 +475,7 @@ def _url(port: int, path: str, tls: bool) -> str:
     return f"{'https' if tls else 'http'}://{LOOPBACK}:{port}{path}"
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_fault(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The first fault of a group, however deep."""
     first = group.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+    return first_fault(first) if isinstance(first, BaseExceptionGroup) else first

@@ -116,7 +116,7 @@ class ProcessSampler:
                     role=process.role,
                     cpu_s=round(cpu.user + cpu.system, 3),
                     rss_bytes=(rss := handle.memory_info().rss),
-                    peak_rss_bytes=max(rss, _peak_rss_bytes(process.pid)),
+                    peak_rss_bytes=max(rss, peak_rss_bytes(process.pid)),
                     threads=handle.num_threads(),
                     read_bytes=io.read_bytes if io else 0,
                     write_bytes=io.write_bytes if io else 0,
@@ -125,7 +125,7 @@ class ProcessSampler:
             return None  # it has ended: its supervisor tells
 
 
-def _peak_rss_bytes(pid: int) -> int:
+def peak_rss_bytes(pid: int) -> int:
     """The kernel's own high-water mark (VmHWM, proc(5)); 0 where there is none."""
     try:
         status = Path(f"/proc/{pid}/status").read_bytes()

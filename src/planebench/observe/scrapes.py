@@ -94,19 +94,10 @@ class MetricsScraper:
         if endpoint is None:
             return None
 
-        async def fetch(accept: str) -> tuple[bytes, str]:
-            async with session.get(
-                endpoint.url,
-                headers=_headers(endpoint, accept),
-                ssl=self._context(endpoint),
-                server_hostname=endpoint.server_hostname,
-            ) as response:
-                body = await response.read()
-                if response.status != 200:
-                    raise PlanebenchError(f"HTTP {response.status}")
-                return body, response.content_type
+        async def of_endpoint(accept: str) -> tuple[bytes, str]:
+            return await fetch(session, endpoint, accept, self._context(endpoint))
 
-        return Source(process.name, process.component, fetch)
+        return Source(process.name, process.component, of_endpoint)
 
     async def _one(self, source: Source, folder: Path) -> dict[str, object]:
         start_ns = time.monotonic_ns()
@@ -140,6 +131,22 @@ class MetricsScraper:
         if context is None:
             context = self._contexts[endpoint] = tls_context(endpoint.ca, endpoint.identity)
         return context
+
+
+async def fetch(
+    session: aiohttp.ClientSession, endpoint: Endpoint, accept: str, trust: ssl.SSLContext | bool
+) -> tuple[bytes, str]:
+    """What an endpoint serves, and its media type.
+
+    Raises aiohttp.ClientError or OSError where it does not answer, PlanebenchError where it refuses.
+    """
+    async with session.get(
+        endpoint.url, headers=_headers(endpoint, accept), ssl=trust, server_hostname=endpoint.server_hostname
+    ) as response:
+        body = await response.read()
+        if response.status != 200:
+            raise PlanebenchError(f"HTTP {response.status}")
+        return body, response.content_type
 
 
 def _headers(endpoint: Endpoint, accept: str) -> dict[str, str]:

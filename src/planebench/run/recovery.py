@@ -17,24 +17,34 @@ from typing import Final
 
 import aiohttp
 import psutil
-from prometheus_client.parser import text_string_to_metric_families
 
 from planebench.cluster import checkpoint as checkpoints
 from planebench.cluster import named
 from planebench.cluster.checkpoint import Checkpoint
-from planebench.cluster.local import LocalCluster
+from planebench.cluster.local import LocalCluster, first_fault
 from planebench.components import Layout
-from planebench.kube.client import ApiError, Client, tls_context
-from planebench.model import ComponentError, Endpoint
+from planebench.kube.client import ApiError, Client, plain_reason, tls_context
+from planebench.model import ComponentError, Endpoint, PlanebenchError
 from planebench.nodes import LEASES_PATH, SIMULATOR_LABEL
+from planebench.observe.processes import peak_rss_bytes
+from planebench.observe.scrapes import fetch
 from planebench.planes import load_plane
 from planebench.run.herd import Herd
 from planebench.run.kept import count, nodes_played
 from planebench.run.listener import Listener
+from planebench.slis.exposition import parse
 
 _POLL_S: Final = 0.05
 _LIMIT_S: Final = 180.0
 _NAMESPACE: Final = "planebench-recovery"
+_OF_REQUESTS: Final = (
+    "apiserver_request_total",
+    "apiserver_longrunning_requests",
+    "apiserver_response_sizes_sum",
+    "apiserver_request_duration_seconds_sum",
+    "apiserver_request_duration_seconds_count",
+)
+_DEPTH: Final = "workqueue_depth"
 Done = Callable[[str], None]
 """Told of a step when it is done."""
 
@@ -70,11 +80,6 @@ class Recovery:
     own_cpu_s: float
     """Of planebench, with the further clients: on the same machine, so the control plane does not have it."""
 
-    @property
-    def recovered_s(self) -> float:
-        """When the last step was done."""
-        return max(self.steps_s.values())
-
 
 def api_load(expositions: Iterable[str]) -> ApiLoad:
     """Sums up the metrics of API servers, each in the text exposition format.
@@ -85,21 +90,22 @@ def api_load(expositions: Iterable[str]) -> ApiLoad:
     watches = rejected = 0
     sums: defaultdict[str, float] = defaultdict(float)
     for text in expositions:
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                verb = sample.labels.get("verb", "")
-                match sample.name:
+        for name, series in parse(text.encode(), _OF_REQUESTS).samples.items():
+            for pairs, value in series.items():
+                labels = dict(pairs)
+                verb = labels.get("verb", "")
+                match name:
                     case "apiserver_request_total":
-                        requests[verb] += int(sample.value)
-                        rejected += int(sample.value) if sample.labels.get("code") == "429" else 0
+                        requests[verb] += int(value)
+                        rejected += int(value) if labels.get("code") == "429" else 0
                     case "apiserver_longrunning_requests" if verb == "WATCH":
-                        watches += int(sample.value)
+                        watches += int(value)
                     case (
                         "apiserver_response_sizes_sum"
                         | "apiserver_request_duration_seconds_sum"
-                        | ("apiserver_request_duration_seconds_count")
+                        | "apiserver_request_duration_seconds_count"
                     ) if verb == "LIST":
-                        sums[sample.name] += sample.value
+                        sums[name] += value
     lists = sums["apiserver_request_duration_seconds_count"]
     return ApiLoad(
         requests=dict(requests.most_common()),
@@ -112,12 +118,8 @@ def api_load(expositions: Iterable[str]) -> ApiLoad:
 
 def queued(exposition: str) -> int:
     """How many objects wait in a controller manager's queues."""
-    return sum(
-        int(sample.value)
-        for family in text_string_to_metric_families(exposition)
-        for sample in family.samples
-        if sample.name == "workqueue_depth"
-    )
+    depths = parse(exposition.encode(), (_DEPTH,)).samples.get(_DEPTH, {})
+    return int(sum(depths.values()))
 
 
 async def recover(checkpoint: Checkpoint, listener: Listener, *, clients: int = 0, seed: int = 1) -> Recovery:
@@ -181,17 +183,11 @@ async def _alongside(cluster: LocalCluster, herd: Herd, done: Done) -> None:
     except TimeoutError:
         raise ComponentError(f"the control plane had not come back within {_LIMIT_S:g} s") from None
     except ExceptionGroup as failed:
-        raise _first(failed) from None
+        raise first_fault(failed) from None
     finally:
         for task in (watching, failing):
             task.cancel()
         await asyncio.gather(watching, failing, return_exceptions=True)
-
-
-def _first(failed: BaseException) -> BaseException:
-    while isinstance(failed, BaseExceptionGroup):
-        failed = failed.exceptions[0]
-    return failed
 
 
 async def _watch(cluster: LocalCluster, herd: Herd, done: Done) -> None:
@@ -234,16 +230,16 @@ async def _admits(client: Client) -> bool:
 
 async def _scraped(cluster: LocalCluster, component: str) -> list[str]:
     endpoints = [item.metrics for item in cluster.processes if item.component == component and item.metrics]
-    return [await _fetched(endpoint) for endpoint in endpoints]
+    return [await _served(endpoint) for endpoint in endpoints]
 
 
-async def _fetched(endpoint: Endpoint) -> str:
-    connector = aiohttp.TCPConnector(ssl=tls_context(endpoint.ca, endpoint.identity))
+async def _served(endpoint: Endpoint) -> str:
     try:
-        async with aiohttp.ClientSession(connector=connector) as session, session.get(endpoint.url) as answer:
-            return await answer.text()
-    except (aiohttp.ClientError, OSError) as error:
-        raise ComponentError(f"{endpoint.url}: no metrics: {error}") from None
+        async with aiohttp.ClientSession() as session:
+            content, _ = await fetch(session, endpoint, "text/plain", tls_context(endpoint.ca, endpoint.identity))
+    except (aiohttp.ClientError, OSError, PlanebenchError) as error:
+        raise ComponentError(f"{endpoint.url}: no metrics: {plain_reason(error)}") from None
+    return content.decode()
 
 
 async def _cost(cluster: LocalCluster, steps_s: dict[str, float], begun_cpu_s: float) -> Recovery:
@@ -253,12 +249,6 @@ async def _cost(cluster: LocalCluster, steps_s: dict[str, float], begun_cpu_s: f
         handle = psutil.Process(process.pid)
         times = handle.cpu_times()
         cpu_s[process.name] = round(times.user + times.system, 2)
-        peak_bytes[process.name] = _peak_bytes(process.pid)
+        peak_bytes[process.name] = peak_rss_bytes(process.pid)
     load = api_load(await _scraped(cluster, "kube-apiserver"))
     return Recovery(steps_s, load, cpu_s, peak_bytes, own_cpu_s)
-
-
-def _peak_bytes(pid: int) -> int:
-    """The most that was in memory of a process at a time (VmHWM of proc(5))."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
