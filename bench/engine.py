@@ -22,19 +22,11 @@ from planebench.cluster.local import ClusterConfig, LocalCluster, component_name
 from planebench.components import ClientLimits
 from planebench.kube.client import Client
 from planebench.load import Engine, connections_for
-from planebench.model import (
-    Access,
-    LoadPhase,
-    MilestoneRule,
-    Operation,
-    RequestTemplate,
-    Resource,
-    Stage,
-    WatchSpec,
-)
+from planebench.model import Access, LoadPhase, Operation, RequestTemplate, Stage
 from planebench.planes import load_plane
 from planebench.results.engine_files import convert
 from planebench.scenario import NodePool
+from pods import PODS
 
 POD = {
     "apiVersion": "v1",
@@ -48,16 +40,6 @@ POD = {
         ],
     },
 }
-PODS = WatchSpec(
-    "pods",
-    Resource("", "v1", "pods", "Pod"),
-    (
-        MilestoneRule("scheduled", "spec.nodeName"),
-        MilestoneRule("running", "status.phase", equals="Running"),
-        MilestoneRule("ready", "status.conditions[Ready].status", equals="True"),
-    ),
-    node_field="spec.nodeName",
-)
 PATH = "/api/v1/namespaces/__NAMESPACE__/pods"
 CREATE = RequestTemplate("create", "pods", "POST", PATH, json.dumps(POD).encode())
 DELETE = RequestTemplate("delete", "pods", "DELETE", f"{PATH}/__NAME__")

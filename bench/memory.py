@@ -25,20 +25,11 @@ import msgspec
 
 import planebench.load.process  # noqa: F401 (what the engine's process loads)
 from planebench.load.protocol import PhaseFile, phase_file
-from planebench.model import LoadPhase, MilestoneRule, Operation, RequestTemplate, Resource, Stage, WatchSpec
+from planebench.model import LoadPhase, Operation, RequestTemplate, Stage
 from planebench.observe.milestones import Change, Reducer
 from planebench.observe.records import Records
+from pods import PODS
 
-PODS = WatchSpec(
-    "pods",
-    Resource("", "v1", "pods", "Pod"),
-    (
-        MilestoneRule("scheduled", "spec.nodeName"),
-        MilestoneRule("running", "status.phase", equals="Running"),
-        MilestoneRule("ready", "status.conditions[Ready].status", equals="True"),
-    ),
-    node_field="spec.nodeName",
-)
 CREATE = RequestTemplate("create", "pods", "POST", "/api/v1/namespaces/__NAMESPACE__/pods", b"{}")
 PLAN = "phase.json"
 STATES = ("ADDED", "bound", "running", "changed", "deleting", "DELETED")
