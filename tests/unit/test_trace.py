@@ -217,6 +217,38 @@ def test_pods_whose_name_the_server_chose_are_found_by_their_owner(tmp_path: Pat
     assert trace.ways[0].whole_s == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize(
+    ("codes", "place"),
+    [
+        ((500,), 0),
+        ((504, 409), 0),
+        ((503, 504, 409), 1),
+        ((500, 201), 1),
+        ((201, 500), 0),
+    ],
+    ids=str,
+)
+def test_a_creation_answered_by_an_error_of_the_server_s_was_the_one_if_its_object_came_up(
+    codes: tuple[int, ...], place: int, tmp_path: Path
+) -> None:
+    run, _ = pods(count=3)
+    log = audited(run)
+    first = next(row for row in log.rows if row["audit_id"].endswith("-creation-0"))
+    log.rows.remove(first)
+    received_s, done_s = first["received_ns"] / 1e9, first["done_ns"] / 1e9
+    for tried, code in enumerate(codes):
+        later_s = tried * 0.002
+        name, audit = first["name"], first["audit_id"]
+        log.add(received_s + later_s, done_s + later_s, LOAD, "create", "pods", name, code=code, audit=audit)
+    log.write(run.write(tmp_path / "run"))
+    trace = slis.evaluate(tmp_path / "run").trace
+    assert trace is not None
+    assert (trace.n, trace.untraced) == (3, 0)
+    table = pl.read_parquet(tmp_path / "run" / "raw" / "traces.parquet").filter(pl.col("index") == 0)
+    creation = table.row(by_predicate=pl.col("step") == "create pods", named=True)
+    assert creation["start_ns"] == first["received_ns"] + place * 2 * MS
+
+
 def test_a_log_without_the_load_s_names_is_no_trace(tmp_path: Path) -> None:
     run, _ = pods(3)
     audited(run, named=False).write(run.write(tmp_path / "run"))

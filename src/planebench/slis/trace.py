@@ -222,7 +222,10 @@ def _origins(seen: Observations) -> dict[tuple[str, int], Origin]:
     """Resource and number -> how the object began, of creations that name themselves in the audit log."""
     begins = f"{audit_id(seen.run.id)}-"
     own = seen.audit.filter((pl.col("user") == LOAD_USER) & pl.col("audit_id").str.starts_with(begins))
-    own = own.filter(pl.col("code").is_between(200, 299)).unique("audit_id", keep="last")
+    # An error of the server's own leaves open whether it wrote: that of an object which came up did.
+    refused = pl.col("code").is_between(400, 499)
+    made = own.filter(~refused).sort(pl.col("code").is_between(200, 299), maintain_order=True)
+    own = made.unique("audit_id", keep="last")
     planned = seen.requests.with_columns(operation=pl.int_range(pl.len()).over("phase"))
     planned = planned.filter((pl.col("stage") == Stage.CREATION) & (pl.col("verb") == "create")).with_columns(
         audit_id=pl.format("{}{}-{}", pl.lit(begins), pl.col("phase").cast(pl.String), "operation")
