@@ -140,4 +140,5 @@ async def provide(
     except asyncio.CancelledError:
         stop.set()
         await asyncio.wait([building])
+        building.exception()  # looked at: else asyncio prints what the interruption ended the build with
         raise
