@@ -9,7 +9,8 @@ from typing import Any
 import polars as pl
 from synthetic_run import SyntheticRun, ns
 
-from planebench.results.audit_log import CLOCK_SCHEMA, SCHEMA, audit_id
+from planebench.components.audit import audit_id
+from planebench.results.audit_log import CLOCK_SCHEMA, SCHEMA
 
 RUN_ID = "synthetic-1"
 CLOCK = [(0, 10**18, 200), (10**12, 10**18, 400)]

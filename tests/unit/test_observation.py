@@ -12,10 +12,11 @@ import pytest
 from planebench import run
 from planebench import scenario as scenarios
 from planebench.components import Audit, Etcd, KubeApiserver, Layout
+from planebench.components.audit import audit_id
 from planebench.components.process import ALONE, Member, ProcessSpec
 from planebench.model import Identity, Profiler, UsageError
 from planebench.observe import clock
-from planebench.results.audit_log import CLOCK_SCHEMA, audit_id
+from planebench.results.audit_log import CLOCK_SCHEMA
 
 LAYOUT = Layout(Path("/cluster"))
 SOMEBODY = Identity("somebody", (), Path("/c"), Path("/k"))

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from synthetic_run import machines, pods
 
 from planebench import slis
+from planebench.components.audit import audit_id
 from planebench.model import Role
 from planebench.results import RunFolder
-from planebench.results.audit_log import audit_id
 from planebench.slis.observations import Observations
 from planebench.slis.trace import UNEXPLAINED, Origin, Part, Write, way
 

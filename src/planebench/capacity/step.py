@@ -18,13 +18,13 @@ from planebench.capacity.document import Criterion, EndedBy, Step, StepFigures, 
 from planebench.capacity.limits import limits
 from planebench.capacity.steady import Backlog, Trend, WarmUp, little, mser5
 from planebench.model import Judgement, Role, Stage
-from planebench.results.document import Finding, Result, SLOResult
+from planebench.results.document import Finding, Result, SLOResult, finite
 from planebench.results.folder import RunFolder
 from planebench.slis import creation, scheduling
 from planebench.slis.certificate import Certificate
 from planebench.slis.evaluation import evaluate_folder, indicators_by_stage, judge_slos
 from planebench.slis.harness import Doubts, engine_health, lateness
-from planebench.slis.indicator import Indicator, finite
+from planebench.slis.indicator import Indicator
 from planebench.slis.monitoring import node_times_s
 from planebench.slis.observations import ADDED, Created, Observations, look_up, seconds
 from planebench.slis.prometheus import Scrapes

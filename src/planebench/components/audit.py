@@ -15,6 +15,12 @@ from planebench.components.process import Member
 _CONTROLLERS: Final = "system:serviceaccounts"
 _MIB_PER_FILE: Final = 4096
 """Before a file is rotated: not in a run."""
+_ID_CHARACTERS: Final = 8
+
+
+def audit_id(run_id: str) -> str:
+    """What the load's audit ids begin with: the random part of the run's id."""
+    return run_id[-_ID_CHARACTERS:]
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,13 @@ class RunningPhase:
     def finished(self) -> int:
         return self.answered + self.failed
 
+    def release(self) -> None:
+        """Forget the operations of a phase that has ended; its counts stay."""
+        self.due_ns = array("q")
+        self.plan = msgspec.structs.replace(
+            self.plan, due_ns=[], template=[], index=[], object_name=[], namespace=[], number=[]
+        )
+
     def number_of(self, operation: int) -> int:
         """What an operation is called in the records: its number in the whole phase."""
         return self.plan.number[operation] if self.plan.number else operation
@@ -224,6 +231,11 @@ class Dispatcher:
         self.phase = RunningPhase(number, plan, self._renderings(plan), start_ns)
         self._next_due()
         self._maybe_executed()
+
+    def release(self) -> None:
+        """Make room for the next phase: the last one's operations are of no more use once it has ended."""
+        if self.phase is not None and self.phase.finished == self.phase.planned:
+            self.phase.release()
 
     def authorize(self) -> None:
         """The peer has other credentials: use them from now on."""

@@ -127,6 +127,7 @@ class Process:
             self.dispatcher.authorize()
 
     def prepare(self, command: Prepare) -> None:
+        self.dispatcher.release()
         path = self.records.folder / f"phase-{command.phase}.json"
         self.plan = msgspec.json.decode(path.read_bytes(), type=PhaseFile)
         _settle_memory()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -252,7 +253,7 @@ class Tracked:
 
     def __init__(self, number: int, namespace: str, name: str) -> None:
         self.number = number
-        self.namespace = namespace
+        self.namespace = sys.intern(namespace)  # one string for all objects, not one for each
         self.name = name
         self.owner = ""
         self.node = ""
@@ -398,7 +399,7 @@ class Reducer:
         return change
 
     def _appear(self, values: tuple[Any, ...]) -> Change:
-        tracked = Tracked(next(self._numbers), values[_NAMESPACE] or "", values[_NAME] or "")
+        tracked = Tracked(next(self._numbers), text(values[_NAMESPACE]), values[_NAME] or "")
         self.alive[values[_UID]] = tracked
         change = self._update(tracked, values)
         change.description = self._describe(tracked, values)
@@ -458,7 +459,7 @@ class Reducer:
         )
         if (owner and owner != tracked.owner) or (node and node != tracked.node):
             tracked.owner = owner or tracked.owner
-            tracked.node = node or tracked.node
+            tracked.node = sys.intern(node) if node else tracked.node
             change.description = self._describe(tracked, values)
         if revision != tracked.revision:
             tracked.revision = revision

@@ -457,6 +457,13 @@ class Plane(_Descriptor):
             known = ", ".join(sorted(self.workloads))
             raise UsageError(f"plane {self.name} has no workload {name!r}; it has: {known}") from None
 
+    def startup_path(self, watch: str) -> list[Milestone]:
+        """A watch's milestones in order up to the one that counts as up, or to the last one; failures left out."""
+        path = [rule for rule in self.watches[watch].milestones if not rule.failure]
+        ups = {workload.up.milestone for workload in self.workloads.values() if workload.up.watch == watch}
+        ends = [place for place, rule in enumerate(path) if rule.name in ups]
+        return path[: max(ends) + 1] if ends else path
+
     def manifests(self, source: ManifestFile) -> list[Manifest]:
         """The objects of a manifest file, in the file's order."""
         found = [found for document in self._documents(source.file) for found in _objects(document)]

@@ -43,12 +43,6 @@ _BATCH: Final = 50_000
 _BEGINNING: Final = b'{"kind":"Event","apiVersion":"audit.k8s.io/'
 _CATEGORIES: Final = ("user", "user_agent", "verb", "group", "resource", "subresource", "namespace", "stage")
 _LATENCY: Final = "apiserver.latency.k8s.io/"
-_AUDIT_ID_CHARACTERS: Final = 8
-
-
-def audit_id(run_id: str) -> str:
-    """What the load's audit ids begin with: the random part of the run's id."""
-    return run_id[-_AUDIT_ID_CHARACTERS:]
 
 
 class _User(msgspec.Struct, gc=False):

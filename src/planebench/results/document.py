@@ -5,6 +5,7 @@ Made from the run folder alone. Times are seconds, sizes bytes, rates per second
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
@@ -16,9 +17,17 @@ from planebench.results.attribution import Cost, ProfileResult, Trace
 SCHEMA_VERSION: Final = 1
 """Rises when a field changes its meaning or goes; new fields do not raise it."""
 
+DIGITS: Final = 9
+"""After the point: clocks tell nanoseconds; what floating point adds to them is cut off."""
+
 Status = Literal["running", "completed", "broken", "interrupted"]
 Unit = Literal["s", "/s", "share", "bytes", "count", "ratio"]
 Kind = Literal["", "histogram", "mean", "counter", "rate", "gauge"]
+
+
+def finite(number: float) -> float | None:
+    """A number as documents have it: None for infinity and NaN."""
+    return round(number, DIGITS) if math.isfinite(number) else None
 
 
 class _Part(BaseModel):

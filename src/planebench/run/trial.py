@@ -25,6 +25,7 @@ from planebench.cluster.existing import ExistingCluster, ExistingConfig
 from planebench.cluster.local import LocalCluster
 from planebench.cluster.named import NamedCluster
 from planebench.components import Audit, Layout
+from planebench.components.audit import audit_id
 from planebench.kube.client import ApiError, Client
 from planebench.kube.etcd import EtcdError
 from planebench.load import Engine, connections_for
@@ -41,7 +42,6 @@ from planebench.observe.traffic import TrafficSampler
 from planebench.plan import CANARY, LEASES, NODES, Planner, canary, pinned
 from planebench.planes import Plane
 from planebench.results import RunFolder
-from planebench.results.audit_log import audit_id
 from planebench.results.document import Status
 from planebench.run import consistency, environment, existing, leftovers, restored, waiting
 from planebench.run.existing import Target

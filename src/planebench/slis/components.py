@@ -11,10 +11,10 @@ import numpy as np
 import polars as pl
 
 from planebench.model import Role, Stage
-from planebench.results.document import Component, Levels, Limit, Row
+from planebench.results.document import Component, Levels, Limit, Row, finite
 from planebench.slis.families import figures_of, is_known
 from planebench.slis.harness import lateness_row
-from planebench.slis.indicator import Indicator, finite
+from planebench.slis.indicator import Indicator
 from planebench.slis.limits import limits
 from planebench.slis.metrics import Figures, Metric
 from planebench.slis.observations import Observations

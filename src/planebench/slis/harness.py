@@ -10,9 +10,9 @@ import polars as pl
 
 from planebench import verdict
 from planebench.model import Stage
-from planebench.results.document import Finding, Lateness, Row
+from planebench.results.document import Finding, Lateness, Row, finite
 from planebench.slis.catalog import CATALOG
-from planebench.slis.indicator import Indicator, finite
+from planebench.slis.indicator import Indicator
 from planebench.slis.observations import Observations, seconds
 from planebench.slis.windows import disturbed
 from planebench.stats import Sample

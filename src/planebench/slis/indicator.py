@@ -10,14 +10,12 @@ import numpy as np
 import polars as pl
 
 from planebench.model import Stage
-from planebench.results.document import Row
+from planebench.results.document import DIGITS, Row, finite
 from planebench.slis.catalog import Definition
 from planebench.slis.observations import id_of, seconds
 from planebench.stats import Sample, Values, least_n
 
 PERCENTILES = (50, 90, 99, 100)
-_DIGITS = 9
-"""Clocks tell nanoseconds; what floating point adds to them is cut off."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,11 +101,6 @@ class Indicator:
         )
 
 
-def finite(number: float) -> float | None:
-    """A number as documents have it: None for infinity and NaN."""
-    return round(number, _DIGITS) if math.isfinite(number) else None
-
-
 def durations(
     definition: Definition,
     start_s: Values,
@@ -139,7 +132,7 @@ def durations(
         measured_in=measured_in,
         id=definition.part(*part) if part else "",
         title=title,
-        sample=Sample.of(np.round(end_s[ended] - start_s[ended], _DIGITS), missing),
+        sample=Sample.of(np.round(end_s[ended] - start_s[ended], DIGITS), missing),
         beyond_s=max(float(waited.min()), 0.0) if missing else None,
         span_s=_span_s(start_s, end_s[ended]),
         simulated=simulated,
@@ -170,7 +163,7 @@ def responses(
         measured_in=measured_in,
         id=definition.part(*part) if part else "",
         title=title,
-        sample=Sample.of(np.round(done_s[ok] - since_s[ok], _DIGITS), failed),
+        sample=Sample.of(np.round(done_s[ok] - since_s[ok], DIGITS), failed),
         span_s=_span_s(start_s, done_s[ok]),
         errors=failed,
         from_due=since == "due_ns",

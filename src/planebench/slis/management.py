@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from planebench.model import Stage
-from planebench.planes import Convergence, Milestone, Plane, Seen
+from planebench.planes import Convergence, Seen
 from planebench.planes.plane import CHURN
 from planebench.slis import drain
 from planebench.slis.catalog import CATALOG
@@ -39,14 +39,6 @@ def _goal(seen: Observations, made: Created, milestone: str) -> Goal | None:
 # --- phases --------------------------------------------------------------------------------------------------
 
 
-def startup_path(plane: Plane, watch: str) -> list[Milestone]:
-    """A watch's milestones in order up to the one that counts as up, or to the last one; failures left out."""
-    path = [rule for rule in plane.watches[watch].milestones if not rule.failure]
-    ups = {workload.up.milestone for workload in plane.workloads.values() if workload.up.watch == watch}
-    ends = [place for place, rule in enumerate(path) if rule.name in ups]
-    return path[: max(ends) + 1] if ends else path
-
-
 def _transitions(seen: Observations, watch: str) -> Iterator[Indicator]:
     first = seen.firsts(watch, seen.expected)
     if not first.height:
@@ -56,7 +48,7 @@ def _transitions(seen: Observations, watch: str) -> Iterator[Indicator]:
         return seen.times_s(first["object"], milestone)
 
     before, start_s = ADDED, reached(ADDED)
-    for rule in startup_path(seen.plane, watch):
+    for rule in seen.plane.startup_path(watch):
         end_s = reached(rule.name)
         yield durations(
             CATALOG["management.transition"],

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from planebench.results.document import Kind, Levels, Row, Unit
-from planebench.slis.indicator import finite
+from planebench.results.document import Kind, Levels, Row, Unit, finite
 from planebench.slis.prometheus import Between, Histogram, Labels
 
 MOST_PARTS: Final = 12

@@ -16,7 +16,6 @@ import polars as pl
 from planebench.model import Role, Stage
 from planebench.planes import Workload
 from planebench.slis.machine import busiest_cores
-from planebench.slis.management import startup_path
 from planebench.slis.observations import ADDED, Created, Observations, look_up
 from planebench.stats import Sample, Values
 
@@ -105,7 +104,7 @@ def played_step(seen: Observations, workload: Workload) -> tuple[str, str, str] 
     """
     pods = workload.bound.watch
     for watch in [*(watch for watch in reversed(workload.watches) if watch != pods), pods]:
-        path = startup_path(seen.plane, watch)
+        path = seen.plane.startup_path(watch)
         before = ADDED
         for rule in path:
             if rule.simulated:

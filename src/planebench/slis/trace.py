@@ -24,10 +24,11 @@ from typing import Final, Literal
 import numpy as np
 import polars as pl
 
+from planebench.components.audit import audit_id
 from planebench.components.users import LOAD_USER
 from planebench.model import Role, Stage
 from planebench.results.attribution import Greatest, StepTime, Trace, TracePart, Way
-from planebench.results.audit_log import audit_id, error_ns
+from planebench.results.audit_log import error_ns
 from planebench.results.document import Component
 from planebench.results.folder import RunFolder
 from planebench.slis.cost import API_SERVER, HARNESS, role_of

@@ -12,7 +12,6 @@ import polars as pl
 
 from planebench.model import Stage
 from planebench.results.attribution import Trace
-from planebench.slis.management import startup_path
 from planebench.slis.observations import ADDED, Created, Observations
 
 MOST: Final = 12
@@ -164,7 +163,7 @@ def _events(seen: Observations, made: Created, index: int, due_s: float) -> list
     for watch in made.workload.watches:
         lane = seen.plane.watches[watch].resource.kind
         shown = [(ADDED, False)]
-        shown += [(rule.name, rule.simulated) for rule in startup_path(seen.plane, watch)]
+        shown += [(rule.name, rule.simulated) for rule in seen.plane.startup_path(watch)]
         count = made.count(watch)
         for milestone, simulated in shown:
             at_s = float(seen.reached_s(pl.Series([index], dtype=pl.Int32), watch, milestone, count)[0])

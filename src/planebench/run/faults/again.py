@@ -19,7 +19,6 @@ from planebench.observe.milestones import ADDED, Reducer
 from planebench.planes import Plane
 from planebench.run.faults.fault import Surroundings
 from planebench.run.faults.members import own_cluster
-from planebench.slis.management import startup_path
 
 _WAIT_S: Final = 1.5
 """Longer than anything waits for a simulator that keeps up."""
@@ -80,7 +79,7 @@ async def _waiting(around: Surroundings) -> _Waiting:
 def _played(plane: Plane, watch: str) -> tuple[str, str] | None:
     """The milestones before and after what the simulator plays first of a watch's objects; None: nothing."""
     before = ADDED
-    for rule in startup_path(plane, watch):
+    for rule in plane.startup_path(watch):
         if rule.simulated:
             return before, rule.name
         before = rule.name

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from planebench.model import Judgement
-from planebench.results.document import FaultFigure, FaultResult
+from planebench.results.document import FaultFigure, FaultResult, finite
 from planebench.scenario import SLO
 from planebench.slis.harness import Doubts
-from planebench.slis.indicator import Indicator, finite
+from planebench.slis.indicator import Indicator
 from planebench.slis.observations import Observations
 from planebench.slis.resilience.recovery import COUNTS, RECOVERED, TIMES, Recovery, Resilience
 from planebench.verdict import judge
