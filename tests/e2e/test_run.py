@@ -289,15 +289,24 @@ def test_a_component_of_ones_own_is_used(planebench: Planebench, tmp_path: Path)
 @pytest.mark.kubevirt
 def test_virtual_machines_go_through_the_whole_lifecycle(planebench: Planebench, tmp_path: Path) -> None:
     small = ("--nodes", "4", "--set", "workload.count=20", "--set", "lifecycle.monitoring.duration=2s")
-    migrations = ("--set", "lifecycle.management.migrate={share: 20%, rate: 2/s}")
-    command = planebench("run", "--out", "run", *small, *migrations)
+    changes = (
+        *("--set", "lifecycle.management.migrate={share: 20%, rate: 2/s}"),
+        *("--set", "lifecycle.management.stop={share: 50%, rate: 2/s}"),
+        *("--set", "lifecycle.management.start={share: 50%, rate: 2/s}"),
+    )
+    command = planebench("run", "--out", "run", *small, *changes)
     assert command.process.returncode == 0, command.errors + command.output
     assert "20 planned, 20 created, 20 scheduled, 20 up, 20 deleted, 0 failed, 0 left over" in command.output
     result = Result.model_validate_json((tmp_path / "run" / "result.json").read_bytes())
     rows = result.rows()
-    assert rows["management.change.restart"].n == 1
-    assert rows["management.change.restart"].missing == 0
-    assert rows["management.change.patch"].missing == 0
-    assert rows["management.change.migrate"].n == 4
-    assert rows["management.change.migrate"].missing == 0
+    changed = {
+        name: rows[f"management.change.{name}"] for name in ("restart", "stop", "start", "migrate", "patch")
+    }
+    assert {name: row.n for name, row in changed.items() if name != "patch"} == {
+        "restart": 1,
+        "stop": 1,
+        "start": 1,
+        "migrate": 4,
+    }
+    assert {row.missing for row in changed.values()} == {0}
     assert {"virt-api", "virt-controller"} <= {component.name for component in result.components}

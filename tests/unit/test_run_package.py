@@ -23,3 +23,11 @@ def test_a_start_does_not_load_what_analyses_runs(code: str) -> None:
     more = f"{code}; import sys; print(*{{'polars', 'planebench.slis', 'planebench.results'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", more], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_a_run_loads_what_analyses_it_afterwards() -> None:
+    """It is measured meanwhile, and shares the machine with what it measures."""
+    code = "from planebench.cli import main; import sys; sys.argv[1:] = ['run', 'smoke', '--dry-run']\n"
+    code += "try: main()\nfinally: print(*{'polars', 'scipy', 'bokeh'} & set(sys.modules), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout and done.stderr.split() == []

@@ -14,7 +14,7 @@ from synthetic_run import SyntheticRun, looked_at, ns, pods
 from planebench import slis, verdict
 from planebench.model import Judgement
 from planebench.results.document import Finding, Result
-from planebench.slis.simulator import growth_s, in_hand
+from planebench.slis.queueing import growth_s, in_hand
 
 NEVER = np.nan
 

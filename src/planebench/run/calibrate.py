@@ -54,7 +54,7 @@ from planebench.run import environment
 from planebench.run.listener import Listener
 from planebench.run.provision import provide
 from planebench.scenario import NodePool, Scenario
-from planebench.slis.simulator import growth_s, in_hand
+from planebench.slis.queueing import growth_s, in_hand
 from planebench.stats import Sample
 
 _NODES: Final = 50

@@ -17,6 +17,7 @@ from planebench.model import Role, Stage
 from planebench.planes import Workload
 from planebench.slis.machine import busiest_cores
 from planebench.slis.observations import ADDED, Created, Observations, look_up
+from planebench.slis.queueing import growth_s, in_hand
 from planebench.stats import Sample, Values
 
 RESTS_ON_IT: Final = (
@@ -28,12 +29,6 @@ RESTS_ON_IT: Final = (
     "cleanup.gone",
 )
 """Indicators that contain what is played, beside those that are nothing else."""
-
-_LEAST_N: Final = 100
-_PARTS: Final = 5
-_STEADY: Final = 1.2
-_REQUESTS: Final = 3.0
-"""A played step contains one request and two watch events: where these got slower, so did it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,8 +44,7 @@ class Played:
     queued: float | None
     """The share of objects that found all workers busy."""
     growth_s: float
-    """By how much its median rose from the first fifth of the objects to the last one at an even rate, beyond
-    what the API server's own slowing down explains; 0 where it did not, the rate rose, or there are under 100."""
+    """By how much its median rose: :func:`planebench.slis.queueing.growth_s`."""
     cores: float | None
     """The most CPU it used over five seconds."""
     unloaded_s: float | None
@@ -111,30 +105,6 @@ def played_step(seen: Observations, workload: Workload) -> tuple[str, str, str] 
                 return watch, before, rule.name
             before = rule.name
     return None
-
-
-def in_hand(start_s: Values, end_s: Values) -> Values:
-    """For each object, how many others were being played, or waited for it, when it came; ``start_s`` ascending,
-    NaN in ``end_s``: for ever."""
-    begun = np.searchsorted(start_s, start_s, side="right")
-    ended = np.searchsorted(np.sort(np.where(np.isnan(end_s), np.inf, end_s)), start_s, side="right")
-    return np.asarray(begun - ended - 1, dtype=np.float64)
-
-
-def growth_s(start_s: Values, end_s: Values, service_s: Values) -> float:
-    """See :attr:`Played.growth_s`; arrays in the order of ``start_s``."""
-    known = ~np.isnan(end_s)
-    start_s, took_s, service_s = start_s[known], (end_s - start_s)[known], service_s[known]
-    size = len(start_s) // _PARTS
-    if len(start_s) < _LEAST_N:
-        return 0.0
-    first, last = slice(0, size), slice(-size, None)
-    spans = [float(np.ptp(start_s[part])) for part in (first, last)]
-    if min(spans) <= 0 or spans[0] / spans[1] > _STEADY:
-        return 0.0
-    before, after = (float(np.median(took_s[part])) for part in (first, last))
-    slower = float(np.nanmedian(service_s[last]) - np.nanmedian(service_s[first]))
-    return max(after - before - _REQUESTS * max(slower, 0.0), 0.0)
 
 
 def _service_s(seen: Observations, made: Created, index: pl.Series) -> Values:
