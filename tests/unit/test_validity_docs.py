@@ -6,7 +6,7 @@ from pathlib import Path
 
 from planebench import verdict
 from planebench.run import calibrate
-from planebench.slis import machine, simulator
+from planebench.slis import machine, queueing
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "validity.md").read_text(encoding="utf-8")
 
@@ -32,7 +32,7 @@ def test_bounds_are_told() -> None:
 def test_spans_are_told() -> None:
     assert machine.WINDOW_S == 5
     assert "in any five seconds" in row("CPU that others took")[0]
-    assert f"Growth is asked of {simulator._LEAST_N} objects or more" in PAGE
+    assert f"Growth is asked of {queueing.LEAST_N} objects or more" in PAGE
     assert f"{calibrate._FSYNC_BYTES // 1024} KiB appended and synced {calibrate._FSYNCS} times" in PAGE
     words = {2.0: "two", 3: "three"}
     assert f"{words[calibrate._STEP_S]} seconds each" in PAGE

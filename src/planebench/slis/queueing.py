@@ -8,7 +8,7 @@ import numpy as np
 
 from planebench.stats import Values
 
-_LEAST_N: Final = 100
+LEAST_N: Final = 100
 _PARTS: Final = 5
 _STEADY: Final = 1.2
 _REQUESTS: Final = 3.0
@@ -36,7 +36,7 @@ def growth_s(start_s: Values, end_s: Values, service_s: Values) -> float:
     known = ~np.isnan(end_s)
     start_s, took_s, service_s = start_s[known], (end_s - start_s)[known], service_s[known]
     size = len(start_s) // _PARTS
-    if len(start_s) < _LEAST_N:
+    if len(start_s) < LEAST_N:
         return 0.0
     first, last = slice(0, size), slice(-size, None)
     spans = [float(np.ptp(start_s[part])) for part in (first, last)]
