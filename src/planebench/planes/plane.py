@@ -464,6 +464,16 @@ class Plane(_Descriptor):
         ends = [place for place, rule in enumerate(path) if rule.name in ups]
         return path[: max(ends) + 1] if ends else path
 
+    def first_played(self, watch: str) -> tuple[str | None, str] | None:
+        """The first step of a watch's objects that the simulator plays: the milestone before it (None: it is the
+        first of all) and its own; None where nothing is played."""
+        before = None
+        for rule in self.startup_path(watch):
+            if rule.simulated:
+                return before, rule.name
+            before = rule.name
+        return None
+
     def manifests(self, source: ManifestFile) -> list[Manifest]:
         """The objects of a manifest file, in the file's order."""
         found = [found for document in self._documents(source.file) for found in _objects(document)]

@@ -98,12 +98,9 @@ def played_step(seen: Observations, workload: Workload) -> tuple[str, str, str] 
     """
     pods = workload.bound.watch
     for watch in [*(watch for watch in reversed(workload.watches) if watch != pods), pods]:
-        path = seen.plane.startup_path(watch)
-        before = ADDED
-        for rule in path:
-            if rule.simulated:
-                return watch, before, rule.name
-            before = rule.name
+        step = seen.plane.first_played(watch)
+        if step is not None:
+            return watch, step[0] or ADDED, step[1]
     return None
 
 

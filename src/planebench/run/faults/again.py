@@ -16,7 +16,6 @@ import msgspec
 from planebench.kube.client import ApiError
 from planebench.model import Resource
 from planebench.observe.milestones import ADDED, Reducer
-from planebench.planes import Plane
 from planebench.run.faults.fault import Surroundings
 from planebench.run.faults.members import own_cluster
 
@@ -59,9 +58,10 @@ async def _waiting(around: Surroundings) -> _Waiting:
     plane = own_cluster(around).config.plane
     found: _Waiting = {}
     for name in sorted({name for kind in around.planner.kinds for name in kind.workload.watches}):
-        step = _played(plane, name)
+        step = plane.first_played(name)
         if step is None:
             continue
+        before, played = step
         spec = next(spec for spec in around.planner.watches() if spec.name == name)
         reducer = Reducer(spec)
         listed = msgspec.defstruct("List", [("items", list[reducer.object_type] | None, ())])  # type: ignore[name-defined]
@@ -71,16 +71,6 @@ async def _waiting(around: Surroundings) -> _Waiting:
             reducer.listed(item)
         for uid, tracked in reducer.alive.items():
             held = reducer.held(uid)
-            if step[0] in held and step[1] not in held:
+            if (before or ADDED) in held and played not in held:
                 found[spec.resource, tracked.namespace, tracked.name] = tracked.version
     return found
-
-
-def _played(plane: Plane, watch: str) -> tuple[str, str] | None:
-    """The milestones before and after what the simulator plays first of a watch's objects; None: nothing."""
-    before = ADDED
-    for rule in plane.startup_path(watch):
-        if rule.simulated:
-            return before, rule.name
-        before = rule.name
-    return None
