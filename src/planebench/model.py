@@ -12,10 +12,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 Manifest = Mapping[str, Any]
 """A Kubernetes object as plain data."""
+
+ADDED: Final = "added"
+DELETING: Final = "deleting"
+DELETED: Final = "deleted"
+"""The milestones that every object has, whatever a plane's rules name besides."""
 
 
 class ExitCode(enum.IntEnum):

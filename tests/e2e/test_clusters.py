@@ -89,6 +89,7 @@ async def test_a_cluster_goes_back_to_a_checkpoint(planebench: Planebench, tmp_p
         "nodes[0].name=node",
         "--out",
         str(tmp_path / "run"),
+        "--no-report",
     )
     assert run.process.returncode in (0, 3), run.errors
     result = json.loads((tmp_path / "run" / "result.json").read_text())
@@ -118,7 +119,8 @@ def test_a_component_that_dies_shows_in_the_status(planebench: Planebench, tmp_p
 
 def test_a_run_leaves_its_cluster_up_where_that_is_wanted(planebench: Planebench, tmp_path: Path) -> None:
     command = planebench(
-        "run", "smoke", "--out", "run", "--nodes", "3", "--set", "workload.count=6", "--keep-up", "--name", "kept"
+        "run", "smoke", "--out", "run", "--nodes", "3", "--set", "workload.count=6", "--keep-up",
+        "--name", "kept", "--no-report",
     )  # fmt: skip
     try:
         assert command.process.returncode == 0, command.errors

@@ -19,7 +19,7 @@ import yaml
 from command import Command, Planebench, left_running
 
 NODES = 3
-LONG = ("--set", "nodes.0.count=2", "--set", "workload.count=600")
+LONG = ("--no-report", "--set", "nodes.0.count=2", "--set", "workload.count=600")
 SHORT = ("--set", "nodes.0.count=2", "--set", "workload.count=4")
 
 

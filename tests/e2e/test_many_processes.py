@@ -18,7 +18,7 @@ from dask_cluster import dask
 
 from planebench.results.document import Finding, Result
 
-SMALL = ("--nodes", "3", "--set", "workload.count=20", "--set", "lifecycle.monitoring.duration=1s")
+SMALL = ("--no-report", "--nodes", "3", "--set", "workload.count=20", "--set", "lifecycle.monitoring.duration=1s")
 WENT_WELL = "20 planned, 20 created, 20 scheduled, 20 up, 20 deleted, 0 failed, 0 left over"
 
 

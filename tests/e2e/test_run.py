@@ -13,8 +13,9 @@ from command import Command, Planebench, left_running
 from planebench.results.document import Result
 
 SMALL = ("--nodes", "3", "--set", "workload.count=6")
-QUICK = (*SMALL, "--set", "lifecycle.monitoring.duration=1s")
-LONG = (*SMALL, "--set", "lifecycle.monitoring.duration=60s")
+QUICK = (*SMALL, "--set", "lifecycle.monitoring.duration=1s", "--no-report")
+WAITING = (*SMALL, "--set", "lifecycle.monitoring.duration=60s")
+LONG = (*WAITING, "--no-report")
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,7 @@ def test_its_folder_holds_everything_and_no_secret(smoke: tuple[Command, Path]) 
     environment = json.loads((folder / "environment.json").read_bytes())
     assert environment["machine"]["etcd_file_system"] != "unknown"
     assert {item["name"]: item["version"] for item in environment["components"]}["kube-apiserver"] == "v1.37.2"
+    assert "failed to delete" not in (folder / "logs" / "kwok.log").read_text(), "each pod is removed once"
     assert not [file for file in folder.rglob("*") if file.is_file() and b"PRIVATE KEY" in file.read_bytes()]
 
 
@@ -105,10 +107,17 @@ def _without_places(text: str) -> list[str]:
 # --- verdicts --------------------------------------------------------------------------------------------------
 
 
-def test_an_slo_that_is_missed_fails_the_run(planebench: Planebench) -> None:
+def test_an_slo_that_is_missed_fails_the_run_whose_page_can_come_later(
+    planebench: Planebench, tmp_path: Path
+) -> None:
     command = planebench("run", "smoke", "--out", "run", *QUICK, "--set", "slos[0].max=1us")
     assert command.process.returncode == 1
     assert "FAIL: 1 of 3 SLOs missed." in command.output
+    assert "Report:" not in command.output
+    page = tmp_path / "run" / "report.html"
+    assert not page.exists()
+    assert planebench("report", "run").process.returncode == 0
+    assert page.exists()
 
 
 def test_an_slo_without_data_is_no_pass(planebench: Planebench) -> None:
@@ -190,7 +199,7 @@ def test_a_template_that_the_api_server_rejects_is_told_once_with_how_many(
 def test_a_component_that_is_killed_ends_the_run_and_is_named(
     start: Planebench, tmp_path: Path, component: str
 ) -> None:
-    command = start("run", "smoke", "--out", "run", *LONG)
+    command = start("run", "smoke", "--out", "run", *WAITING)
     command.until_said("monitoring (")
     command.children()[component].kill()
     assert command.wait() == 4
@@ -198,6 +207,7 @@ def test_a_component_that_is_killed_ends_the_run_and_is_named(
     partial = json.loads((tmp_path / "run" / "run.json").read_bytes())
     assert partial["status"] == "broken"
     assert component in partial["error"]
+    assert (tmp_path / "run" / "report.html").exists()
     assert "6 planned, 6 created, 6 scheduled, 6 up" in command.output  # what was seen until then
     assert not left_running(tmp_path / "run")
     assert not (tmp_path / "run" / "cluster").exists()
@@ -254,7 +264,7 @@ def test_components_do_not_outlive_a_harness_that_is_killed(start: Planebench, t
 
 def test_a_run_that_takes_too_long_is_ended(planebench: Planebench, tmp_path: Path) -> None:
     command = planebench(
-        "run", "smoke", "--out", "run", "--timeout", "8s", "--set", "lifecycle.monitoring.duration=4m"
+        "run", "smoke", "--out", "run", *LONG, "--timeout", "8s", "--set", "lifecycle.monitoring.duration=4m"
     )
     assert command.process.returncode == 4
     assert "the run's time is over: 8s (timeouts.run, or --timeout)" in command.errors

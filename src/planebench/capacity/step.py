@@ -17,7 +17,7 @@ from planebench import verdict
 from planebench.capacity.document import Criterion, EndedBy, Step, StepFigures, Usage, Waiting
 from planebench.capacity.limits import limits
 from planebench.capacity.steady import Backlog, Trend, WarmUp, little, mser5
-from planebench.model import Judgement, Role, Stage
+from planebench.model import ADDED, Judgement, Role, Stage
 from planebench.results.document import Finding, Result, SLOResult, finite
 from planebench.results.folder import RunFolder
 from planebench.slis import creation, scheduling
@@ -26,7 +26,7 @@ from planebench.slis.evaluation import evaluate_folder, indicators_by_stage, jud
 from planebench.slis.harness import Doubts, engine_health, lateness
 from planebench.slis.indicator import Indicator
 from planebench.slis.monitoring import node_times_s
-from planebench.slis.observations import ADDED, Created, Observations, look_up, seconds
+from planebench.slis.observations import Created, Observations, look_up, seconds
 from planebench.slis.prometheus import Scrapes
 from planebench.stats import Sample, Values
 

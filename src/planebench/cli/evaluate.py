@@ -104,6 +104,13 @@ def run(
             help="By which address --workers reach the API server, where theirs is another than this machine's.",
         ),
     ] = "",
+    no_report: Annotated[
+        bool,
+        typer.Option(
+            "--no-report",
+            help="Write no HTML page; `planebench report` makes it out of the run folder at any time.",
+        ),
+    ] = False,
     dry_run: DryRun = False,
     *,
     where: Elsewhere,
@@ -171,11 +178,12 @@ def run(
             return
     except PlanebenchError as error:
         if error.exit_code is not ExitCode.USAGE:
-            _show_what_there_is(folder)
+            _show_what_there_is(folder, page=not no_report)
         raise
-    result = _evaluate(folder)
+    result = _evaluate(folder, page=not no_report)
     output.print(terminal.render(result))
-    output.print(f"Report: {folder / REPORT}", soft_wrap=True, highlight=False)
+    if not no_report:
+        output.print(f"Report: {folder / REPORT}", soft_wrap=True, highlight=False)
     if keep_up:
         errors.print(f"cluster {name!r} is up; end it with: planebench down --name {name}", highlight=False)
     raise typer.Exit(verdict.exit_code(result))
@@ -218,17 +226,18 @@ def show(
             output.print(components.details(result.components))
 
 
-def _evaluate(folder: Path) -> Result:
-    """The result and the report, beside what they were made from."""
+def _evaluate(folder: Path, *, page: bool) -> Result:
+    """The result, and its page, beside what they were made from."""
     result = slis.evaluate(folder)
     RunFolder(folder).write_result(result)
-    write_text(folder / REPORT, html.render(folder, result))
+    if page:
+        write_text(folder / REPORT, html.render(folder, result))
     return result
 
 
-def _show_what_there_is(folder: Path) -> None:
+def _show_what_there_is(folder: Path, *, page: bool) -> None:
     """A run that broke still tells what it saw; a fault of the analysis must not hide the run's own."""
     if not (folder / "run.json").exists():
         return
     with contextlib.suppress(PlanebenchError):
-        output.print(terminal.render(_evaluate(folder)))
+        output.print(terminal.render(_evaluate(folder, page=page)))

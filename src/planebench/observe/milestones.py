@@ -16,11 +16,8 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from planebench.model import MilestoneRule, UsageError, WatchSpec
+from planebench.model import ADDED, DELETED, DELETING, MilestoneRule, UsageError, WatchSpec
 
-ADDED: Final = "added"
-DELETING: Final = "deleting"
-DELETED: Final = "deleted"
 REVISION_PREFIX: Final = "revision:"
 
 INDEX_LABEL: Final = "planebench.dev/index"

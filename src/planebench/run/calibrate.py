@@ -30,6 +30,7 @@ from planebench.kube.client import ApiError, Client
 from planebench.load import Engine
 from planebench.load.engine import RAW_FOLDER
 from planebench.model import (
+    ADDED,
     ComponentError,
     LoadPhase,
     MilestoneRule,
@@ -347,13 +348,13 @@ class _Bench:
         strings = self._strings()
         rows = self._rows("milestones")
         times = {}
-        for name in ("added", "running"):
+        for name in (ADDED, "running"):
             if name in strings:
                 mine = rows[rows[:, 1] == strings.index(name)]
                 times[name] = dict(zip(mine[:, 0].tolist(), mine[:, 2].tolist(), strict=True))
         running = times.get("running", {})
         # The last ``count`` pods that came; nodes and the canary were there before.
-        came = sorted((t_ns, number) for number, t_ns in times.get("added", {}).items())[-count:]
+        came = sorted((t_ns, number) for number, t_ns in times.get(ADDED, {}).items())[-count:]
         start_s = np.array([t_ns / 1e9 for t_ns, _ in came])
         end_s = np.array([running[number] / 1e9 if number in running else np.nan for _, number in came])
         return sent, start_s, end_s

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from planebench import nodes
 from planebench.kube.client import ApiError, Client
 from planebench.load.spread import Load
-from planebench.model import ComponentError, LoadPhase, PlanebenchError, Progress, Stage
+from planebench.model import DELETED, ComponentError, LoadPhase, PlanebenchError, Progress, Stage
 from planebench.plan import CANARY, NODES, Kind, Planner
 from planebench.planes import Convergence, Plane, Seen
 from planebench.run.faults import Faults
@@ -305,7 +305,7 @@ def _shown(name: str, converged: Convergence) -> Goal:
         case Seen.REVISION:
             return converged.watch, f"revision:{name}"
         case Seen.DELETED:
-            return converged.watch, "deleted"
+            return converged.watch, DELETED
         case Seen.SUCCESSOR:
             return converged.watch, converged.milestone
 

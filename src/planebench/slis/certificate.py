@@ -11,22 +11,13 @@ import numpy as np
 import polars as pl
 
 from planebench import verdict
-from planebench.model import Stage
+from planebench.model import ADDED, DELETED, DELETING, Stage
 from planebench.plan import CANARY
 from planebench.results.document import Finding
 from planebench.slis import simulator
 from planebench.slis.indicator import Indicator
 from planebench.slis.machine import Outside, outside, pressure
-from planebench.slis.observations import (
-    ADDED,
-    DELETED,
-    DELETING,
-    Created,
-    Observations,
-    earliest,
-    look_up,
-    seconds,
-)
+from planebench.slis.observations import Created, Observations, earliest, look_up, seconds
 from planebench.stats import Sample, Values
 from planebench.verdict import Doubt
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from planebench.model import Stage
+from planebench.model import DELETED, DELETING, Stage
 from planebench.slis.catalog import CATALOG
 from planebench.slis.indicator import Indicator, by_resource, durations, pooled, single
-from planebench.slis.observations import DELETED, DELETING, Created, Observations, earliest, latest, seconds
+from planebench.slis.observations import Created, Observations, earliest, latest, seconds
 from planebench.stats import Values
 
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from planebench.model import Stage
+from planebench.model import ADDED, Stage
 from planebench.slis.catalog import CATALOG
 from planebench.slis.indicator import Indicator, by_resource, durations, pooled, single
 from planebench.slis.kinds import from_due
-from planebench.slis.observations import ADDED, Observations, look_up
+from planebench.slis.observations import Observations, look_up
 
 
 def indicators(seen: Observations) -> Iterator[Indicator]:

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from planebench import nodes as simulated
 from planebench.constraints import ZONE, Group, PodSpec, allocatable, pod_of, requests_of, takes, violations
-from planebench.model import Manifest, Stage
+from planebench.model import DELETED, Manifest, Stage
 from planebench.plan import source_of
 from planebench.results.document import ConstraintViolation, Distribution, Evenness, NodePlacement
-from planebench.slis.observations import DELETED, Observations
+from planebench.slis.observations import Observations
 from planebench.stats import Values, evenness, placed_at_random, unevenness
 
 _SUCCEEDED: Final = "succeeded"

@@ -9,12 +9,12 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from planebench.model import EvictionRecord, Stage
+from planebench.model import DELETED, EvictionRecord, Stage
 from planebench.results.document import StuckCount
 from planebench.results.stuck import Stuck, grouped
 from planebench.slis.catalog import CATALOG
 from planebench.slis.indicator import Indicator, durations, single
-from planebench.slis.observations import DELETED, NEVER, Observations
+from planebench.slis.observations import NEVER, Observations
 from planebench.slis.successors import Successors
 
 _KIND: Final = "drain"

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from planebench import __version__, verdict
-from planebench.model import Stage
+from planebench.model import DELETED, Stage
 from planebench.results.document import (
     Component,
     Counts,
@@ -36,7 +36,7 @@ from planebench.slis.distribution import Placement
 from planebench.slis.harness import Doubts, count_gaps, engine_health, lateness
 from planebench.slis.indicator import Indicator
 from planebench.slis.limits import in_words, limits
-from planebench.slis.observations import DELETED, Observations
+from planebench.slis.observations import Observations
 from planebench.slis.profiles import profile_results
 from planebench.slis.prometheus import Scrapes
 from planebench.slis.resilience import Resilience, scorecard

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from planebench.model import Stage
+from planebench.model import ADDED, Stage
 from planebench.slis.catalog import CATALOG
 from planebench.slis.indicator import Indicator, durations, pooled
-from planebench.slis.observations import ADDED, Created, Observations
+from planebench.slis.observations import Created, Observations
 
 Goal = tuple[str, str]
 """A watch and a milestone."""

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from planebench.model import Stage
+from planebench.model import ADDED, DELETED, Stage
 from planebench.planes import Convergence, Seen
 from planebench.planes.plane import CHURN
 from planebench.slis import drain
 from planebench.slis.catalog import CATALOG
 from planebench.slis.indicator import Indicator, durations, pooled, responses
 from planebench.slis.kinds import Goal, from_due
-from planebench.slis.observations import ADDED, DELETED, Created, Observations, seconds
+from planebench.slis.observations import Created, Observations, seconds
 from planebench.stats import Values
 
 

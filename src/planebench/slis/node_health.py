@@ -12,11 +12,11 @@ import polars as pl
 
 from planebench import units
 from planebench.constraints import pod_of
-from planebench.model import FaultRecord, Stage
+from planebench.model import DELETED, DELETING, FaultRecord, Stage
 from planebench.plan import LEASES, NODES, source_of
 from planebench.slis.catalog import CATALOG
 from planebench.slis.indicator import Indicator, durations, pooled, single
-from planebench.slis.observations import DELETED, DELETING, Observations
+from planebench.slis.observations import Observations
 from planebench.slis.successors import Successors
 from planebench.stats import Values
 

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from planebench.model import Stage
+from planebench.model import ADDED, DELETED, Stage
 from planebench.plan import children_of
 from planebench.planes import Plane, Workload
 from planebench.results import tables
@@ -20,9 +20,6 @@ from planebench.scenario import Scenario, apportion
 from planebench.slis.windows import Window, disturbed, windows
 from planebench.stats import Values
 
-ADDED: Final = "added"
-DELETING: Final = "deleting"
-DELETED: Final = "deleted"
 NEVER: Final = np.nan
 """A time that never came, in arrays of seconds."""
 

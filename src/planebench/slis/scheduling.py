@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from planebench.constraints import pod_of
-from planebench.model import Stage
+from planebench.model import ADDED, DELETED, DELETING, Stage
 from planebench.plan import source_of
 from planebench.results.document import Distribution
 from planebench.slis.catalog import CATALOG
 from planebench.slis.distribution import Placement
 from planebench.slis.indicator import Indicator, durations, pooled, single
 from planebench.slis.kinds import Goal, from_due
-from planebench.slis.observations import ADDED, DELETED, DELETING, Created, Observations, earliest
+from planebench.slis.observations import Created, Observations, earliest
 from planebench.stats import Sample, Spread, most_within, rate_between, spread
 
 

@@ -13,10 +13,10 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from planebench.model import Role, Stage
+from planebench.model import ADDED, Role, Stage
 from planebench.planes import Workload
 from planebench.slis.machine import busiest_cores
-from planebench.slis.observations import ADDED, Created, Observations, look_up
+from planebench.slis.observations import Created, Observations, look_up
 from planebench.slis.queueing import growth_s, in_hand
 from planebench.stats import Sample, Values
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import polars as pl
 
-from planebench.slis.observations import ADDED, DELETING, NEVER, Observations
+from planebench.model import ADDED, DELETING
+from planebench.slis.observations import NEVER, Observations
 
 
 class _Pod(NamedTuple):

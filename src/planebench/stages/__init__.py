@@ -1,7 +1,7 @@
 """KWOK stages: what the simulator does to nodes and pods, and when.
 
-The built-in ones take no time of their own, so that what is measured is the control plane's. A delay can be set
-for each stage; the report then has to say so.
+The built-in ones take no time of their own (heartbeats and second tries come after one), so that what is measured
+is the control plane's. A delay can be set for each stage; the report then has to say so.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from planebench.model import Stage
+from planebench.model import ADDED, Stage
 from planebench.results.attribution import Trace
-from planebench.slis.observations import ADDED, Created, Observations
+from planebench.slis.observations import Created, Observations
 
 MOST: Final = 12
 REQUEST: Final = "request"

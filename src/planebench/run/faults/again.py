@@ -14,8 +14,8 @@ from typing import Final
 import msgspec
 
 from planebench.kube.client import ApiError
-from planebench.model import Resource
-from planebench.observe.milestones import ADDED, Reducer
+from planebench.model import ADDED, Resource
+from planebench.observe.milestones import Reducer
 from planebench.run.faults.fault import Surroundings
 from planebench.run.faults.members import own_cluster
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from planebench.model import Stage
+from planebench.model import ADDED, DELETED, Stage
 from planebench.plan.canary import NAMESPACE
-from planebench.slis.observations import ADDED, DELETED, Observations
+from planebench.slis.observations import Observations
 
 
 @dataclass(frozen=True, slots=True)

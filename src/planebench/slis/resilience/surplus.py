@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from planebench.model import Stage
-from planebench.slis.observations import ADDED, DELETED, DELETING, Observations
+from planebench.model import ADDED, DELETED, DELETING, Stage
+from planebench.slis.observations import Observations
 
 
 def surplus(seen: Observations) -> tuple[list[str], int]:

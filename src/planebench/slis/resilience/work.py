@@ -9,9 +9,9 @@ from typing import Final
 
 import numpy as np
 
-from planebench.model import Stage
+from planebench.model import ADDED, Stage
 from planebench.slis import simulator
-from planebench.slis.observations import ADDED, Created, Observations, seconds
+from planebench.slis.observations import Created, Observations, seconds
 from planebench.slis.windows import Window
 from planebench.stats import Values
 

@@ -7,9 +7,9 @@ from typing import Final, Literal
 import numpy as np
 import polars as pl
 
-from planebench.model import Stage
+from planebench.model import DELETED, Stage
 from planebench.report.html.panels.panel import MOST_ROWS, Panel, Series
-from planebench.slis.observations import DELETED, Observations, seconds
+from planebench.slis.observations import Observations, seconds
 from planebench.stats import Values
 
 _WIDTHS_S: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0)
