@@ -22,6 +22,12 @@ DELETING: Final = "deleting"
 DELETED: Final = "deleted"
 """The milestones that every object has, whatever a plane's rules name besides."""
 
+REVISION_PREFIX: Final = "revision:"
+"""What a milestone begins with that is a new value of a watch's revision field; the value follows."""
+
+INDEX_LABEL: Final = "planebench.dev/index"
+"""Carries an object's number in its workload; planes pass it on to the objects that theirs give rise to."""
+
 
 class ExitCode(enum.IntEnum):
     """What the ``planebench`` command's exit code says."""

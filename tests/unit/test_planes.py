@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import planebench
-from planebench.model import UsageError
+from planebench.model import INDEX_LABEL, UsageError
 from planebench.observe.milestones import ObjectType, Reducer
 from planebench.planes import Plane, Setting, builtin_names, load_plane
-from planebench.planes.plane import INDEX_LABEL, ManifestFile, substitute
+from planebench.planes.plane import ManifestFile, substitute
 from planebench.scenario import builtin_names as builtin_scenarios
 
 BUILTIN = builtin_names()

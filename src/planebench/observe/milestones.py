@@ -16,11 +16,16 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from planebench.model import ADDED, DELETED, DELETING, MilestoneRule, UsageError, WatchSpec
-
-REVISION_PREFIX: Final = "revision:"
-
-INDEX_LABEL: Final = "planebench.dev/index"
+from planebench.model import (
+    ADDED,
+    DELETED,
+    DELETING,
+    INDEX_LABEL,
+    REVISION_PREFIX,
+    MilestoneRule,
+    UsageError,
+    WatchSpec,
+)
 
 _RECENT_REVISIONS: Final = 32
 """How many revisions' counts are kept for progress; a canary makes new ones for ever."""

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from planebench import nodes
 from planebench.constraints import pod_of, takes
-from planebench.model import Manifest, Resource
+from planebench.model import INDEX_LABEL, Manifest, Resource
 from planebench.plan.arrivals import permutation, stream
 from planebench.plan.operations import Naming
 from planebench.planes import Convergence, Plane, Workload
-from planebench.planes.plane import INDEX_LABEL
 from planebench.scenario import ObjectKind, Scenario, apportion
 from planebench.stages import merge_patch
 

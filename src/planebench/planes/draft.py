@@ -11,8 +11,7 @@ from typing import Any, Final
 
 import yaml
 
-from planebench.model import UsageError
-from planebench.planes.plane import INDEX_LABEL
+from planebench.model import INDEX_LABEL, UsageError
 
 _Schema = Mapping[str, Any]
 Status = Mapping[str, Any]

@@ -25,6 +25,8 @@ from pydantic import (
 )
 
 from planebench.model import (
+    ADDED,
+    INDEX_LABEL,
     Manifest,
     MilestoneRule,
     RequestTemplate,
@@ -34,9 +36,6 @@ from planebench.model import (
     WatchSpec,
     json_body,
 )
-
-INDEX_LABEL = "planebench.dev/index"
-"""Carries an object's number in its workload; planes pass it on to the objects that theirs give rise to."""
 
 DELETE_OPTIONS: Mapping[str, Any] = {
     "apiVersion": "v1",
@@ -464,10 +463,10 @@ class Plane(_Descriptor):
         ends = [place for place, rule in enumerate(path) if rule.name in ups]
         return path[: max(ends) + 1] if ends else path
 
-    def first_played(self, watch: str) -> tuple[str | None, str] | None:
-        """The first step of a watch's objects that the simulator plays: the milestone before it (None: it is the
-        first of all) and its own; None where nothing is played."""
-        before = None
+    def first_played(self, watch: str) -> tuple[str, str] | None:
+        """The milestones before and after the first step of a watch's objects that the simulator plays; None where
+        nothing is played."""
+        before = ADDED
         for rule in self.startup_path(watch):
             if rule.simulated:
                 return before, rule.name

@@ -31,6 +31,8 @@ from planebench.load import Engine
 from planebench.load.engine import RAW_FOLDER
 from planebench.model import (
     ADDED,
+    INDEX_LABEL,
+    REVISION_PREFIX,
     ComponentError,
     LoadPhase,
     MilestoneRule,
@@ -74,7 +76,7 @@ _PODS: Final = WatchSpec(
     "pods",
     Resource("", "v1", "pods", "Pod"),
     (MilestoneRule("running", "status.phase", equals="Running", simulated=True),),
-    label_selector="planebench.dev/index",
+    label_selector=INDEX_LABEL,
 )
 _NODE_WATCH: Final = WatchSpec(
     "nodes",
@@ -291,7 +293,11 @@ class _Bench:
     def _revisions(self) -> list[tuple[str, int]]:
         strings = self._strings()
         found = [(strings[code], t_ns) for _, code, t_ns in self._rows("milestones").tolist()]
-        return [(name, t_ns) for name, t_ns in found if name.startswith("revision:") and name[9:].isdecimal()]
+        return [
+            (name, t_ns)
+            for name, t_ns in found
+            if name.startswith(REVISION_PREFIX) and name.removeprefix(REVISION_PREFIX).isdecimal()
+        ]
 
     # --- the simulator
 
@@ -387,7 +393,7 @@ def _pod(node: str) -> RequestTemplate:
     manifest = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": "__NAME__", "labels": {"planebench.dev/index": "__INDEX__"}},
+        "metadata": {"name": "__NAME__", "labels": {INDEX_LABEL: "__INDEX__"}},
         "spec": {
             "nodeName": node,
             "automountServiceAccountToken": False,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from planebench import nodes
 from planebench.kube.client import ApiError, Client
 from planebench.load.spread import Load
-from planebench.model import DELETED, ComponentError, LoadPhase, PlanebenchError, Progress, Stage
+from planebench.model import DELETED, REVISION_PREFIX, ComponentError, LoadPhase, PlanebenchError, Progress, Stage
 from planebench.plan import CANARY, NODES, Kind, Planner
 from planebench.planes import Convergence, Plane, Seen
 from planebench.run.faults import Faults
@@ -215,7 +215,7 @@ class Lifecycle:
             async with self._faults.during("monitoring"):
                 await self._engine.execute(phase)
             if writes:
-                last: Goal = (CANARY, f"revision:{max(writes)}")
+                last: Goal = (CANARY, f"{REVISION_PREFIX}{max(writes)}")
                 await self._engine.until(lambda p: _reached(p, last) > 0, _CANARY_WAIT_S)
         for storm in self._planner.storms():
             with self._record.phase(storm.name, storm.stage, len(storm.operations)):
@@ -303,7 +303,7 @@ async def _missing(phase: LoadPhase, there: Client | None) -> LoadPhase:
 def _shown(name: str, converged: Convergence) -> Goal:
     match converged.seen:
         case Seen.REVISION:
-            return converged.watch, f"revision:{name}"
+            return converged.watch, f"{REVISION_PREFIX}{name}"
         case Seen.DELETED:
             return converged.watch, DELETED
         case Seen.SUCCESSOR:

@@ -12,12 +12,11 @@ import polars as pl
 
 from planebench import verdict
 from planebench.model import ADDED, DELETED, DELETING, Stage
-from planebench.plan import CANARY
 from planebench.results.document import Finding
 from planebench.slis import simulator
 from planebench.slis.indicator import Indicator
 from planebench.slis.machine import Outside, outside, pressure
-from planebench.slis.observations import Created, Observations, earliest, look_up, seconds
+from planebench.slis.observations import Created, Observations, earliest, seconds
 from planebench.stats import Sample, Values
 from planebench.verdict import Doubt
 
@@ -117,11 +116,7 @@ class Certificate:
     def _of_canary(self) -> Values:
         writes = self._seen.of_stage(Stage.MONITORING, "patch").filter(pl.col("ok"))
         writes = self._seen.undisturbed(writes, "due_ns", "done_ns")
-        events = self._seen.milestones.filter(pl.col("watch") == CANARY).with_columns(
-            index=pl.col("milestone").str.strip_prefix("revision:").cast(pl.Int32, strict=False)
-        )
-        receipts = events.drop_nulls("index").group_by("index").agg((pl.col("t_ns").min() / 1e9).alias("t_s"))
-        after_s = look_up(writes["index"], receipts) - seconds(writes["done_ns"])
+        after_s = self._seen.canary_s(writes["index"]) - seconds(writes["done_ns"])
         return after_s[~np.isnan(after_s)]
 
     def _of_receipts(self, indicator: Indicator) -> list[Doubt]:

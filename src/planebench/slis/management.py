@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from planebench.model import ADDED, DELETED, Stage
+from planebench.model import ADDED, DELETED, REVISION_PREFIX, Stage
 from planebench.planes import Convergence, Seen
 from planebench.planes.plane import CHURN
 from planebench.slis import drain
@@ -147,7 +147,7 @@ def _effect_s(
 ) -> Values:
     match converged.seen:
         case Seen.REVISION:  # the planner writes the change's name as the new revision
-            return seen.reached_after_s(index, due_s, converged.watch, f"revision:{name}")
+            return seen.reached_after_s(index, due_s, converged.watch, f"{REVISION_PREFIX}{name}")
         case Seen.DELETED:
             return seen.reached_after_s(index, due_s, converged.watch, DELETED)
         case Seen.SUCCESSOR:

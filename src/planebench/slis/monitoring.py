@@ -12,7 +12,7 @@ from planebench.plan import CANARY, NODES, STORM
 from planebench.slis import node_health
 from planebench.slis.catalog import CATALOG, Definition
 from planebench.slis.indicator import Indicator, durations, pooled, responses, single
-from planebench.slis.observations import Observations, id_of, look_up, seconds
+from planebench.slis.observations import Observations, id_of, seconds
 from planebench.stats import Sample
 
 _READY = "ready"
@@ -92,14 +92,7 @@ def _sizes(definition: Definition, resource: str, form: str, lists: pl.DataFrame
 
 
 def _staleness(seen: Observations, writes: pl.DataFrame) -> Indicator:
-    """A write's number is the revision it writes."""
-    events = seen.milestones.filter((pl.col("watch") == CANARY) & pl.col("milestone").str.starts_with("revision:"))
-    receipts = (
-        events.with_columns(index=pl.col("milestone").str.strip_prefix("revision:").cast(pl.Int32, strict=False))
-        .group_by("index")
-        .agg((pl.col("t_ns").min() / 1e9).alias("t_s"))
-    )
-    answered_s, seen_s = seconds(writes["done_ns"]), look_up(writes["index"], receipts)
+    answered_s, seen_s = seconds(writes["done_ns"]), seen.canary_s(writes["index"])
     return durations(
         CATALOG["monitoring.canary"],
         answered_s,

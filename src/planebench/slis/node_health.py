@@ -12,7 +12,7 @@ import polars as pl
 
 from planebench import units
 from planebench.constraints import pod_of
-from planebench.model import DELETED, DELETING, FaultRecord, Stage
+from planebench.model import DELETED, DELETING, REVISION_PREFIX, FaultRecord, Stage
 from planebench.plan import LEASES, NODES, source_of
 from planebench.slis.catalog import CATALOG
 from planebench.slis.indicator import Indicator, durations, pooled, single
@@ -21,6 +21,9 @@ from planebench.slis.successors import Successors
 from planebench.stats import Values
 
 _STRUCK: Final = ("node-silence", "node-flapping", "slow-heartbeats")
+_UNKNOWN: Final = f"{REVISION_PREFIX}Unknown"
+_TRUE: Final = f"{REVISION_PREFIX}True"
+"""What Ready turned to: the revision field of the nodes' watch."""
 _UNREACHABLE: Final = "node.kubernetes.io/unreachable"
 _GRACE_PERIOD_S: Final = 50.0
 """node-monitor-grace-period. Source: kubernetes v1.37.2, pkg/controller/nodelifecycle/config/v1alpha1."""
@@ -50,7 +53,7 @@ class _Silences:
         self._to_s = np.where(np.isnan(self._end_s), self._until_s, self._end_s)
 
     def indicators(self) -> Iterator[Indicator]:
-        unknown_s = self._during("revision:Unknown")
+        unknown_s = self._during(_UNKNOWN)
         last_s = self._last_renewed(unknown_s)
         grace_s = self._grace_s()
         # What was too short to be noticed is no failure to notice it.
@@ -76,9 +79,9 @@ class _Silences:
             yield from self._told(name, self._faults, unknown_s, tainted_s, NODES, signed=True)
         yield from self._evictions(noexecute_s)
         # Some are lost and back before the fault is over.
-        lost = self._last_word(self._to_s) == "revision:Unknown"
+        lost = self._last_word(self._to_s) == _UNKNOWN
         back_s = np.where(lost, self._end_s, np.nan)
-        yield from self._told("node_recovered", self._faults, back_s, self._after(back_s, "revision:True"), NODES)
+        yield from self._told("node_recovered", self._faults, back_s, self._after(back_s, _TRUE), NODES)
         yield from self._losses()
 
     def _told(
@@ -145,10 +148,7 @@ class _Silences:
         """How often nodes were called Unknown while they were struck."""
         rows = zip(self._faults, self._nodes, self._start_s, self._to_s, strict=True)
         counts = Counter(
-            {
-                (fault, node): self._said(node, "revision:Unknown", start_s, to_s)
-                for fault, node, start_s, to_s in rows
-            }
+            {(fault, node): self._said(node, _UNKNOWN, start_s, to_s) for fault, node, start_s, to_s in rows}
         )
         faults = dict.fromkeys(self._faults)
         told = (f"{fault} {sum(n for (of, _), n in counts.items() if of == fault)}" for fault in faults)
@@ -175,7 +175,7 @@ class _Silences:
         for node, until_s in zip(self._nodes, before_s, strict=True):
             mine = self._of_nodes.filter(
                 (pl.col("name") == node)
-                & pl.col("milestone").str.starts_with("revision:")
+                & pl.col("milestone").str.starts_with(REVISION_PREFIX)
                 & (pl.col("t_ns") <= int(until_s * 1e9))
             )
             words.append(str(mine["milestone"][-1]) if mine.height else "")

@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from planebench.model import ADDED, DELETED, Stage
-from planebench.plan import children_of
+from planebench.model import ADDED, DELETED, REVISION_PREFIX, Stage
+from planebench.plan import CANARY, children_of
 from planebench.planes import Plane, Workload
 from planebench.results import tables
 from planebench.results.folder import RunFolder, RunRecord
@@ -254,6 +254,14 @@ class Observations:
             pl.when(pl.col("t_ns").null_count() == 0).then(pl.col("t_ns").max() / 1e9).alias("t_s")
         )
         return look_up(index, last)
+
+    def canary_s(self, index: pl.Series) -> Values:
+        """When the canary's watch first showed each of these writes: its number is the revision; NaN: never."""
+        shown = self.milestones.filter(
+            (pl.col("watch") == CANARY) & pl.col("milestone").str.starts_with(REVISION_PREFIX)
+        ).with_columns(index=pl.col("milestone").str.strip_prefix(REVISION_PREFIX).cast(pl.Int32, strict=False))
+        first = shown.drop_nulls("index").group_by("index").agg((pl.col("t_ns").min() / 1e9).alias("t_s"))
+        return look_up(index, first)
 
     def exists(self, index: pl.Series, watch: str) -> pl.Series:
         """Whether a watch has ever seen an object of each of these numbers."""

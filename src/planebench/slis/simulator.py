@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from planebench.model import ADDED, Role, Stage
+from planebench.model import Role, Stage
 from planebench.planes import Workload
 from planebench.slis.machine import busiest_cores
 from planebench.slis.observations import Created, Observations, look_up
@@ -100,7 +100,7 @@ def played_step(seen: Observations, workload: Workload) -> tuple[str, str, str] 
     for watch in [*(watch for watch in reversed(workload.watches) if watch != pods), pods]:
         step = seen.plane.first_played(watch)
         if step is not None:
-            return watch, step[0] or ADDED, step[1]
+            return watch, *step
     return None
 
 

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from planebench.kube.client import ApiError
-from planebench.model import ADDED, Resource
+from planebench.model import Resource
 from planebench.observe.milestones import Reducer
 from planebench.run.faults.fault import Surroundings
 from planebench.run.faults.members import own_cluster
@@ -71,6 +71,6 @@ async def _waiting(around: Surroundings) -> _Waiting:
             reducer.listed(item)
         for uid, tracked in reducer.alive.items():
             held = reducer.held(uid)
-            if (before or ADDED) in held and played not in held:
+            if before in held and played not in held:
                 found[spec.resource, tracked.namespace, tracked.name] = tracked.version
     return found
